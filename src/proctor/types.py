@@ -1,0 +1,150 @@
+"""The words of the house, as types: Item, Prompt, Request, Response, Score.
+
+Plain frozen structs, so that they hash, compare, and go to JSON and back unchanged. Each room imports from here;
+nothing here knows any room.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+Role = Literal["system", "user", "assistant"]
+State = Literal["scored", "unparsed", "truncated", "refused", "failed"]
+STATES: tuple[State, ...] = ("scored", "unparsed", "truncated", "refused", "failed")
+
+
+class Item(Struct, frozen=True):
+    """One question of a task.
+
+    Attributes:
+        id: unique within the task; never depends on the order of the data.
+        fields: the row's columns, which the prompt template sees.
+        choices: the texts to choose from; empty where the answer is free.
+        target: what counts as right: the index of a choice (or a list of indices, any of which is right); a text or a list of
+            accepted texts; a number; or whatever JSON value the task's scorer reads (tests of a program, constraints).
+        group: items that share a passage, template or source have the same group; standard errors are clustered by it.
+        metadata: anything else worth keeping beside the results.
+    """
+
+    id: str
+    fields: dict[str, Any]
+    choices: tuple[str, ...] = ()
+    target: Any = None
+    group: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+class Message(Struct, frozen=True):
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+class Prompt(Struct, frozen=True, omit_defaults=True):
+    """What a model is shown, before its own rendering.
+
+    Attributes:
+        messages: the conversation, ending with a user turn; empty for the empty context.
+        prefill: the beginning of the model's answer, which it continues.
+        style: `auto` renders through the model's chat template where it has one; `plain` always as one running text.
+        delimiter: in running text, what stands between a question and its answer.
+        separator: in running text, what stands between one exchange and the next.
+    """
+
+    messages: tuple[Message, ...] = ()
+    prefill: str = ""
+    style: Literal["auto", "plain"] = "auto"
+    delimiter: str = " "
+    separator: str = "\n\n"
+
+
+class Generate(Struct, frozen=True, tag_field="kind", tag="generate", omit_defaults=True):
+    """Ask for a text.
+
+    Attributes:
+        prompt: what is shown.
+        max_tokens: at most this many new tokens.
+        stop: texts at whose first occurrence the answer ends; they are not part of it.
+        temperature: 0 is greedy decoding.
+        top_p: nucleus sampling; 1 is off.
+        seed: of the sampling; every epoch has its own. None where nothing is sampled.
+    """
+
+    prompt: Prompt
+    max_tokens: int = 256
+    stop: tuple[str, ...] = ()
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+
+
+class Likelihood(Struct, frozen=True, tag_field="kind", tag="likelihood", omit_defaults=True):
+    """Ask for the log-likelihood of every continuation after every prompt.
+
+    Attributes:
+        prompts: the contexts; the first is the question, a second (where there is one) the context for unconditional
+            normalisation. One empty prompt and one continuation is rolling likelihood: the text is scored from its first token,
+            in windows where it is longer than the model's context.
+        continuations: the texts scored, without the delimiter that precedes them.
+    """
+
+    prompts: tuple[Prompt, ...]
+    continuations: tuple[str, ...]
+
+
+Request = Generate | Likelihood
+
+
+class Response(Struct, frozen=True, omit_defaults=True):
+    """What came back for one attempt.
+
+    Attributes:
+        text: the generated text (of `Generate`), thinking included, stop text excluded.
+        loglikelihoods: of `Likelihood`; prompts × continuations, natural logarithm, summed over tokens.
+        greedy: same shape; whether every token of the continuation was the model's most likely one.
+        token_counts: tokens of each continuation after the first prompt.
+        finish: `stop` (ended by itself or at a stop text), `length` (hit the token limit), `refused` (the provider's filter or a
+            refusal it reports), `error` (no answer; `error` says why).
+        error: why there is no answer, in one line.
+        input_tokens, output_tokens, cached_tokens, reasoning_tokens: as the model counts them; None where unknown.
+        cost: US dollars; None where unknown.
+        started_at: Unix time at which the request was first sent, seconds.
+        latency: seconds from the last sending to the complete answer.
+        retries: how many sendings failed before this one.
+        served_by: the model name the server reported.
+    """
+
+    text: str | None = None
+    loglikelihoods: tuple[tuple[float, ...], ...] | None = None
+    greedy: tuple[tuple[bool, ...], ...] | None = None
+    token_counts: tuple[int, ...] | None = None
+    finish: Literal["stop", "length", "refused", "error"] = "stop"
+    error: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost: float | None = None
+    started_at: float = 0.0
+    latency: float = 0.0
+    retries: int = 0
+    served_by: str | None = None
+
+
+class Score(Struct, frozen=True):
+    """Named numbers for one response.
+
+    Attributes:
+        state: exactly one of `STATES`.
+        values: metric name to number. Empty for a failed attempt of a metric that has no worst value.
+        answer: what was extracted from the response, as text; None where nothing was.
+        reason: why it scored so, in a few words a person can check.
+    """
+
+    state: State
+    values: dict[str, float]
+    answer: str | None = None
+    reason: str = ""
