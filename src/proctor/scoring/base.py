@@ -1,0 +1,103 @@
+"""What a scorer is, and how per-item numbers become a task's number."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from msgspec import Struct, field
+
+from proctor.types import Item, Response
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Columns(Struct, frozen=True):
+    """The scored attempts of one task, one entry per attempt, for metrics that are not a mean.
+
+    Attributes:
+        answers: the extracted answers; None where there was none.
+        targets: the items' targets.
+        values: metric or statistic name to numbers (NaN where an attempt has none), shape (attempts,).
+    """
+
+    answers: list[str | None]
+    targets: list[Any]
+    values: dict[str, NDArray[np.float64]]
+
+
+class Metric(Struct, frozen=True):
+    """A number that a task reports.
+
+    A metric is the mean of the attempts' values of its name, unless it has `statistics`: then it is a function of their sums
+    (accuracy of a corpus, F1 over classes, BLEU, correlation, perplexity). Sums of per-item statistics can be resampled cheaply, which is
+    how such metrics get their standard error.
+
+    Attributes:
+        name: as printed.
+        higher_is_better: direction.
+        bounds: worst and best value (by value, low first); None where unbounded. A composite needs them.
+        statistics: Columns -> array (attempts, k) of additive statistics.
+        value: array (..., k) of summed statistics -> array (...) of the metric.
+    """
+
+    name: str
+    higher_is_better: bool = True
+    bounds: tuple[float, float] | None = (0.0, 1.0)
+    statistics: Callable[[Columns], NDArray[np.float64]] | None = None
+    value: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+
+
+class Measured(Struct, frozen=True):
+    """What a scorer found for one answer: named numbers, and why in a few words."""
+
+    values: dict[str, float]
+    reason: str = ""
+
+
+class Scorer(abc.ABC):
+    """Compares an extracted answer with an item's target.
+
+    Attributes:
+        name: as written in a task file.
+        version: raised when the same answer would get another number; part of the protocol hash.
+        metrics: what it reports; the first is the main one.
+        default_extract: how the answer is found where the task file does not say; same form as `scoring.extract`.
+        unanswered: the values of an attempt without an answer (unparsed, refused, failed).
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    default_extract: ClassVar[tuple[Any, ...]] = ("text",)
+    metrics: tuple[Metric, ...]
+
+    @abc.abstractmethod
+    def measure(self, answer: str, item: Item, response: Response) -> Measured:
+        """Score `answer`. Raises `DataError` for a target this scorer cannot read."""
+
+    def check(self, item: Item) -> str | None:
+        """A complaint about `item.target`, or None: run over all items before anything is asked."""
+        return None
+
+    def unanswered(self, item: Item) -> dict[str, float]:
+        """Values for an attempt that gave no answer: the worst of each bounded mean metric."""
+        worst: dict[str, float] = {}
+        for metric in self.metrics:
+            if metric.statistics is None and metric.bounds is not None:
+                worst[metric.name] = metric.bounds[0 if metric.higher_is_better else 1]
+        return worst
+
+
+class Extraction(Struct, frozen=True):
+    """An answer found in a text.
+
+    Attributes:
+        answer: what was found; None where nothing was.
+        needs_end: whether an answer cut off by the token limit could differ (the last number, the whole text).
+    """
+
+    answer: str | None
+    needs_end: bool = field(default=False)

@@ -1,0 +1,134 @@
+"""Multiple choice: picking by likelihood, and whether the pick is right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from proctor.errors import DataError, ModelError
+from proctor.scoring.base import Measured, Metric, Scorer
+from proctor.scoring.letters import choice_index, choice_label
+from proctor.types import Item, Response
+
+Normalise = Literal["none", "char", "byte", "token", "unconditional"]
+
+
+def normalised(
+    loglikelihoods: Sequence[Sequence[float]], continuations: Sequence[str], token_counts: Sequence[int] | None, normalise: Normalise
+) -> list[float]:
+    """What choices are compared by.
+
+    Args:
+        loglikelihoods: prompts × continuations, as in `Response`.
+        continuations: their texts, without the delimiter before them.
+        token_counts: tokens of each; needed for `token`.
+        normalise: `none`: the log-likelihood; divided by the number of characters (`char`; lm-eval's acc_norm), of UTF-8 bytes (`byte`)
+            or of tokens (`token`); `unconditional`: minus the log-likelihood after the second prompt (Brown et al. 2020, section 2.4).
+
+    Raises:
+        ModelError: the response lacks what the normalisation needs.
+    """
+    if not loglikelihoods or any(len(row) != len(continuations) for row in loglikelihoods):
+        raise ModelError(f"expected log-likelihoods of {len(continuations)} continuations, found {[len(row) for row in loglikelihoods]}")
+    first = loglikelihoods[0]
+    if normalise == "none":
+        return list(first)
+    if normalise == "unconditional":
+        if len(loglikelihoods) < 2:
+            raise ModelError("unconditional normalisation needs the log-likelihoods after a second prompt, which the response lacks")
+        return [given - alone for given, alone in zip(first, loglikelihoods[1], strict=True)]
+    if normalise == "token":
+        if token_counts is None or len(token_counts) != len(continuations):
+            raise ModelError("normalisation by tokens needs token counts, which this model does not report")
+        lengths = list(token_counts)
+    elif normalise == "byte":
+        lengths = [len(text.encode()) for text in continuations]
+    else:
+        lengths = [len(text) for text in continuations]
+    return [value / max(length, 1) for value, length in zip(first, lengths, strict=True)]
+
+
+def pick(
+    loglikelihoods: Sequence[Sequence[float]], continuations: Sequence[str], token_counts: Sequence[int] | None, normalise: Normalise
+) -> int:
+    """Index of the most likely continuation (see `normalised`); the first of equals; one that is not a number is never picked over one."""
+    return largest(normalised(loglikelihoods, continuations, token_counts, normalise))
+
+
+def largest(values: Sequence[float]) -> int:
+    """Index of the largest value, the first of equals; NaN counts as −∞."""
+    return max(range(len(values)), key=lambda index: (-math.inf if math.isnan(values[index]) else values[index], -index))
+
+
+def right_choices(item: Item) -> tuple[int, ...]:
+    """Indices of the choices that count as right.
+
+    Raises:
+        DataError: the item has fewer than two choices, or its target is no index (or list of indices) of them.
+    """
+    targets = item.target if isinstance(item.target, list | tuple) else [item.target]
+    if len(item.choices) < 2:
+        raise DataError(f"item '{item.id}': a choice needs at least two choices, found {len(item.choices)}")
+    if not targets or not all(type(target) is int and 0 <= target < len(item.choices) for target in targets):
+        raise DataError(
+            f"item '{item.id}': the target must be the index of a choice (0 to {len(item.choices) - 1}), or a list of them, "
+            f"not {item.target!r}"
+        )
+    return tuple(targets)
+
+
+def _complaint(item: Item) -> str | None:
+    try:
+        right_choices(item)
+    except DataError as error:
+        return str(error).partition(": ")[2]
+    return None
+
+
+def _accuracy(answer: str, item: Item) -> Measured:
+    right = right_choices(item)
+    correct = choice_index(answer, len(item.choices)) in right
+    return Measured({"acc": float(correct)}, "" if correct else f"expected {' or '.join(map(choice_label, right))}")
+
+
+class GeneratedChoice(Scorer):
+    """`choice` where the model writes its answer: `acc`, whether the letter it settles on is that of a right choice."""
+
+    name = "choice"
+    metrics = (Metric("acc"),)
+    default_extract = ("letter",)
+
+    def check(self, item: Item) -> str | None:
+        return _complaint(item)
+
+    def measure(self, answer: str, item: Item, response: Response) -> Measured:
+        return _accuracy(answer, item)
+
+
+class Choice(Scorer):
+    """`choice` by likelihood: `acc`, whether the most likely choice is a right one, and `p_true`, how probable the right ones are.
+
+    `p_true` is the softmax over what the choices are compared by (`response.normalise`), summed over the right choices. Where a
+    normalisation divides by length it is no probability of the model's, but still rises with the model's preference.
+    """
+
+    name = "choice"
+    metrics = (Metric("acc"), Metric("p_true"))
+
+    def check(self, item: Item) -> str | None:
+        return _complaint(item)
+
+    def measure(self, answer: str, item: Item, response: Response) -> Measured:
+        """`answer` is the picked letter; `response.loglikelihoods[0]` the normalised log-likelihoods of the choices."""
+        measured = _accuracy(answer, item)
+        if not response.loglikelihoods or len(response.loglikelihoods[0]) != len(item.choices):
+            raise DataError(f"item '{item.id}': expected log-likelihoods of its {len(item.choices)} choices")
+        values = [-math.inf if math.isnan(value) else value for value in response.loglikelihoods[0]]
+        top = max(values)
+        if top == -math.inf:
+            weights = [1.0] * len(values)
+        else:
+            weights = [math.exp(value - top) for value in values]
+        p_true = sum(weights[index] for index in set(right_choices(item))) / sum(weights)
+        return Measured({**measured.values, "p_true": p_true}, measured.reason)

@@ -1,0 +1,200 @@
+"""The scoring of a task: from its specification to the score of each response."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from proctor.errors import DataError, TaskError
+from proctor.scoring import extract
+from proctor.scoring.base import Extraction, Metric, Scorer
+from proctor.scoring.choice import GeneratedChoice, Normalise, largest, normalised
+from proctor.scoring.extract import Extractor, compile_extract
+from proctor.scoring.letters import choice_label
+from proctor.scoring.registry import make_scorer, read_entry, scorer_class, scorer_names
+from proctor.scoring.text_signs import looks_refused, strip_thinking
+from proctor.types import Item, Likelihood, Request, Response, Score, State
+
+
+class ScoringLike(Protocol):
+    """What is needed of `proctor.tasks.spec.ScoringSpec` (a later room)."""
+
+    @property
+    def extract(self) -> Sequence[Any]: ...
+    @property
+    def metrics(self) -> Sequence[Any]: ...
+    @property
+    def thinking(self) -> str: ...
+
+
+class ResponseLike(Protocol):
+    """What is needed of `proctor.tasks.spec.ResponseSpec` (a later room)."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def by(self) -> str: ...
+    @property
+    def normalise(self) -> Normalise: ...
+
+
+class _Part(Struct, frozen=True):
+    scorer: Scorer
+    extractor: Extractor
+
+
+class TaskScoring:
+    """How the responses of one task are scored; made by `compile_scoring`.
+
+    Attributes:
+        metrics: what is reported, the main metric first.
+        protocol: scorers, versions, options and extraction as JSON values; part of the protocol hash.
+    """
+
+    def __init__(self, parts: list[_Part], protocol: dict[str, Any], kind: str, strip: bool, normalise: Normalise) -> None:
+        self.metrics: tuple[Metric, ...] = tuple(metric for part in parts for metric in part.scorer.metrics)
+        self.protocol = protocol
+        self._parts = parts
+        self._kind = kind
+        self._strip = strip
+        self._normalise: Normalise = normalise
+
+    def check(self, items: Iterable[Item]) -> None:
+        """Raise `DataError` for the first item whose target a scorer cannot read."""
+        for item in items:
+            for part in self._parts:
+                complaint = part.scorer.check(item)
+                if complaint:
+                    raise DataError(f"item '{item.id}': {part.scorer.name}: {complaint}")
+
+    def score(self, item: Item, request: Request, response: Response) -> Score:
+        """Score one response.
+
+        The state is found by the first scorer's extraction:
+
+        - `failed`: the response is an error;
+        - `refused`: the provider refused, or nothing was extracted and the text opens like a refusal;
+        - `truncated`: cut off by the token limit with nothing extracted, or an answer that could have gone on. What is there is scored;
+        - `unparsed`: nothing was extracted;
+        - `scored`: anything else.
+
+        Attempts without an answer get each scorer's `unanswered` values. A choice by likelihood has the letter of the most likely choice as
+        answer, a perplexity none.
+        """
+        if response.finish == "error":
+            return Score("failed", self._unanswered(item), None, response.error or "no answer")
+        if response.finish == "refused":
+            return Score("refused", self._unanswered(item), None, response.error or "refused by the provider")
+        if self._kind in ("choice", "perplexity"):
+            return self._score_likelihood(item, request, response)
+        return self._score_text(item, response)
+
+    def _score_likelihood(self, item: Item, request: Request, response: Response) -> Score:
+        if not isinstance(request, Likelihood) or response.loglikelihoods is None:
+            return Score("failed", self._unanswered(item), None, "the response has no log-likelihoods")
+        answer: str | None = None
+        if self._kind == "choice":
+            compared = normalised(response.loglikelihoods, request.continuations, response.token_counts, self._normalise)
+            answer = choice_label(largest(compared))
+            response = replace(response, loglikelihoods=(tuple(compared),))
+        values: dict[str, float] = {}
+        reasons: list[str] = []
+        for part in self._parts:
+            measured = part.scorer.measure(answer or "", item, response)
+            values.update(measured.values)
+            reasons.append(measured.reason)
+        return Score("scored", values, answer, "; ".join(filter(None, reasons)))
+
+    def _score_text(self, item: Item, response: Response) -> Score:
+        whole = response.text or ""
+        text = strip_thinking(whole) if self._strip else whole
+        values: dict[str, float] = {}
+        reasons: list[str] = []
+        found: list[Extraction] = []
+        for part in self._parts:
+            extraction = part.extractor(text, item) if text is not None else extract.NOTHING
+            found.append(extraction)
+            if extraction.answer is None:
+                values.update(part.scorer.unanswered(item))
+                continue
+            measured = part.scorer.measure(extraction.answer, item, response)
+            values.update(measured.values)
+            reasons.append(measured.reason)
+        first = found[0]
+        if first.answer is None:
+            why = f"no answer found by: {self._parts[0].extractor}" if text is not None else "the thinking never ended"
+            reasons.insert(0, why if whole.strip() else "the response is empty")
+        return Score(_state(first, text or "", response), values, first.answer, "; ".join(filter(None, reasons)))
+
+    def _unanswered(self, item: Item) -> dict[str, float]:
+        values: dict[str, float] = {}
+        for part in self._parts:
+            values.update(part.scorer.unanswered(item))
+        return values
+
+
+def _state(found: Extraction, text: str, response: Response) -> State:
+    if found.answer is None and looks_refused(text):
+        return "refused"
+    if response.finish == "length" and (found.answer is None or found.needs_end):
+        return "truncated"
+    return "unparsed" if found.answer is None else "scored"
+
+
+def compile_scoring(spec: ScoringLike, response: ResponseLike, where: str) -> TaskScoring:
+    """Check a task's scoring and make it ready.
+
+    Args:
+        spec: the `scoring` part of a task file. Without metrics a choice is scored by `choice`, a perplexity by `perplexity`; free text
+            has no default.
+        response: its `response` part.
+        where: the task file's name, for messages.
+
+    Raises:
+        TaskError: an unknown scorer, option or way to extract; two scorers with a metric of the same name; no metrics for generated text.
+        MissingExtra: a scorer's packages are not installed.
+    """
+    likelihood = response.kind == "perplexity" or (response.kind == "choice" and response.by != "generate")
+    entries = list(spec.metrics)
+    if not entries:
+        if response.kind == "generate":
+            raise TaskError(f"{where}: scoring.metrics: generated text needs a scorer; there are: {', '.join(scorer_names())}")
+        entries = [response.kind]
+    parts: list[_Part] = []
+    described: list[dict[str, Any]] = []
+    taken: dict[str, str] = {}
+    for position, entry in enumerate(entries):
+        at = f"{where}: scoring.metrics[{position}]"
+        name, argument = read_entry(entry, at)
+        # The same word for both ways to answer a multiple-choice question.
+        cls = GeneratedChoice if name == "choice" and not likelihood else scorer_class(name, at)
+        if (name == "perplexity") != (response.kind == "perplexity"):
+            raise TaskError(f"{at}: '{name}' cannot score the response kind '{response.kind}'")
+        if name == "choice" and response.kind != "choice":
+            raise TaskError(f"{at}: 'choice' needs the response kind 'choice', not '{response.kind}'")
+        scorer, options = make_scorer(cls, argument, at)
+        for metric in scorer.metrics:
+            if metric.name in taken:
+                raise TaskError(f"{at}: '{taken[metric.name]}' and '{name}' both report the metric '{metric.name}'")
+            taken[metric.name] = name
+        default = ("letter",) if response.kind == "choice" else scorer.default_extract
+        extractor = compile_extract(spec.extract, default, f"{where}: scoring.extract")
+        parts.append(_Part(scorer, extractor))
+        description: dict[str, Any] = {"scorer": name, "version": scorer.version, "options": options}
+        identity = getattr(scorer, "identity", None)  # of code outside Proctor that the scorer runs
+        if identity is not None:
+            description["identity"] = identity
+        if not likelihood:
+            description["extract"] = extractor.spec
+        described.append(description)
+    protocol: dict[str, Any] = {"scorers": described}
+    if likelihood:
+        if response.kind == "choice":
+            protocol["normalise"] = response.normalise
+    else:
+        protocol |= {"thinking": spec.thinking, "extract_version": extract.VERSION}
+    kind = response.kind if likelihood else "generate"
+    return TaskScoring(parts, protocol, kind, spec.thinking == "strip", response.normalise)
