@@ -1,0 +1,136 @@
+"""Finding tasks and suites by name: built-in ones, YAML files, folders of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from proctor.errors import TaskError, UsageError, nearest
+from proctor.tasks.spec import SuiteSpec, TaskSpec
+from proctor.tasks.suite import Suite, Weighted
+from proctor.tasks.task import Task
+from proctor.tasks.yaml_file import read_yaml
+
+BUILTIN = Path(__file__).parent.parent / "suites"
+_YAML = (".yaml", ".yml")
+
+
+def builtin_suites() -> list[str]:
+    """Names of the suites that come with Proctor."""
+    return sorted(path.stem for path in BUILTIN.glob("*.yaml"))
+
+
+def builtin_tasks() -> list[str]:
+    """Names of the tasks that come with Proctor."""
+    return sorted(path.stem for path in (BUILTIN / "tasks").glob("*.yaml"))
+
+
+def load_task(ref: str | Path) -> Task:
+    """A task by built-in name or path. Raises `TaskError`, `DataError`, or `UsageError` for an unknown name."""
+    path, source = _find(str(ref))
+    if _is_suite(path):
+        raise UsageError(f"'{ref}' is a suite, not a task; its tasks are listed by: proctor list tasks")
+    return _load_task(path, source)
+
+
+def load_suite(ref: str | Path | Sequence[str | Path]) -> Suite:
+    """A suite by built-in name or path; of a task, a folder of task files or several of these, the suite made of them.
+
+    Raises:
+        TaskError, DataError: a file that is wrong.
+        UsageError: an unknown name.
+    """
+    refs = [str(ref)] if isinstance(ref, str | Path) else [str(one) for one in ref]
+    parts = [_load_one(one) for one in refs]
+    if len(parts) == 1:
+        return parts[0]
+    name = "+".join(part.name for part in parts)
+    name = name if len(name) <= 60 else f"{parts[0].name}+{len(parts) - 1}"
+    return Suite(name, [entry for part in parts for entry in part.entries], source=os.pathsep.join(part.source for part in parts))
+
+
+def task_specs(refs: Sequence[str]) -> list[tuple[str, TaskSpec]]:
+    """(source, task file) of each task named, without reading any data: what `proctor list tasks` shows."""
+    found: list[tuple[str, TaskSpec]] = []
+    for ref in refs:
+        path, source = _find(ref)
+        for one, its_source in _files(path, source):
+            found.append((its_source, read_yaml(one, TaskSpec, "task")))
+    return found
+
+
+def suite_spec(name: str) -> SuiteSpec:
+    """The suite file of a built-in suite or path."""
+    path, _ = _find(name)
+    return read_yaml(path, SuiteSpec, "suite")
+
+
+def _files(path: Path, source: str) -> list[tuple[Path, str]]:
+    """The task files behind a path: itself, those of a suite, those of a folder."""
+    if path.is_dir():
+        files = sorted(one for one in path.iterdir() if one.suffix in _YAML and not _is_suite(one))
+        if not files:
+            raise UsageError(f"{path}: a folder without task files (.yaml)")
+        return [(one, str(one)) for one in files]
+    if _is_suite(path):
+        return [pair for entry in read_yaml(path, SuiteSpec, "suite").tasks for pair in _files(*_find(entry.task, path.parent))]
+    return [(path, source)]
+
+
+def _load_one(ref: str, base: Path | None = None, above: tuple[Path, ...] = ()) -> Suite:
+    path, source = _find(ref, base)
+    if path.is_dir():
+        entries = [Weighted(_load_task(one, its_source)) for one, its_source in _files(path, source)]
+        return Suite(path.name, entries, source=source)
+    if not _is_suite(path):
+        task = _load_task(path, source)
+        return Suite(task.name, [Weighted(task)], title=task.spec.title, source=source)
+    if path in above:
+        raise TaskError(f"{path}: the suite contains itself: {' > '.join(one.name for one in (*above, path))}")
+    spec = read_yaml(path, SuiteSpec, "suite")
+    entries = []
+    for entry in spec.tasks:
+        part = _load_one(entry.task, path.parent, (*above, path))
+        entries += [Weighted(inner.task, inner.weight * entry.weight) for inner in part.entries]
+    return Suite(spec.suite, entries, title=spec.title, source=source)
+
+
+def _find(ref: str, base: Path | None = None) -> tuple[Path, str]:
+    """The file or folder behind a name, and what to call it. Names inside a suite file are looked for beside it first."""
+    if ref.endswith(_YAML) or "/" in ref or (base is None and Path(ref).is_dir() and ref not in builtin_suites()):
+        path = (base or Path()) / ref
+        if not path.exists():
+            folder = path.parent
+            beside = [one.name for one in folder.iterdir()] if folder.is_dir() else []
+            raise UsageError(f"{path}: no such file{nearest(path.name, beside)}")
+        return path, str(path)
+    if base is not None:
+        for suffix in _YAML:
+            if (base / f"{ref}{suffix}").exists():
+                return base / f"{ref}{suffix}", str(base / f"{ref}{suffix}") if base != BUILTIN else f"builtin:{ref}"
+    name = ref.removeprefix("builtin:")
+    for path in (BUILTIN / f"{name}.yaml", BUILTIN / "tasks" / f"{name}.yaml"):
+        if path.exists():
+            return path, f"builtin:{name}"
+    known = builtin_suites() + builtin_tasks()
+    raise UsageError(
+        f"no task or suite is named '{name}'{nearest(name, known)} `proctor list tasks` and `proctor list suites` list them; "
+        "a file is named by its path, ending in .yaml"
+    )
+
+
+def _is_suite(path: Path) -> bool:
+    """Whether a YAML file is a suite: the word `suite:` at the beginning of a line, `task:` at none."""
+    if path.is_dir():
+        return False
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise TaskError(f"{path}: cannot be read: {error.strerror}") from None
+    return any(line.startswith("suite:") for line in lines) and not any(line.startswith("task:") for line in lines)
+
+
+def _load_task(path: Path, source: str) -> Task:
+    where = str(path) if not source.startswith("builtin:") else source
+    return Task.from_spec(read_yaml(path, TaskSpec, "task"), path.parent, source, where)

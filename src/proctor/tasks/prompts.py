@@ -1,0 +1,106 @@
+"""From an item to what is asked: question, examples, conversation, request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proctor.canonical import seeded
+from proctor.errors import TaskError
+from proctor.tasks.items import LETTERS
+from proctor.tasks.shots import Shots
+from proctor.tasks.spec import TaskSpec
+from proctor.tasks.template import Template
+from proctor.types import Generate, Item, Likelihood, Message, Prompt, Request
+
+OWN_NAMES = ("choices", "letters", "options")  # what a template sees beside the row's columns
+_SEED_RANGE = 2**31  # what every provider takes as a seed
+
+
+class Prompter:
+    """Renders the requests of one task.
+
+    Args:
+        spec: the task.
+        items: all its items; their columns are what a template may name.
+        pool: items that examples are taken from.
+        where: the task file, for messages.
+
+    Raises:
+        TaskError: a template that names an unknown column; fixed examples that do not exist.
+    """
+
+    def __init__(self, spec: TaskSpec, items: tuple[Item, ...], pool: tuple[Item, ...], where: str) -> None:
+        self.spec = spec
+        prompt = spec.prompt
+        self.template = Template(prompt.template, f"{where}: prompt.template")
+        self.prefill = Template(prompt.prefill, f"{where}: prompt.prefill")
+        self.system = Template(prompt.system, f"{where}: prompt.system") if prompt.system else None
+        self.answer = Template(prompt.answer, f"{where}: prompt.answer") if prompt.answer is not None else None
+        columns = {name for item in items[:1] for name in item.fields} | set(OWN_NAMES)
+        for template in (self.template, self.prefill, self.system, self.answer):
+            if template is not None:
+                template.check(columns)
+        self.shots: Shots | None = None
+        if prompt.shots:
+            self.shots = Shots(pool, [self.question(item) for item in pool], prompt, spec.task)
+
+    def request(self, item: Item, epoch: int) -> Request:
+        """What a model is asked for `item`; the epoch matters only to the seed of sampled answers."""
+        prompt = self._prompt(item)
+        response = self.spec.response
+        if response.kind == "perplexity":
+            return Likelihood((prompt,), (str(item.target),))
+        if response.kind == "choice" and response.by != "generate":
+            texts = tuple(LETTERS[: len(item.choices)]) if response.by == "letter" else item.choices
+            unconditional = (Prompt(),) if response.normalise == "unconditional" else ()
+            return Likelihood((prompt, *unconditional), texts)
+        sampled = response.temperature > 0
+        seed = seeded("sample", self.spec.prompt.seed, self.spec.task, item.id, epoch) % _SEED_RANGE if sampled else None
+        return Generate(prompt, response.max_tokens, tuple(response.stop), response.temperature, response.top_p, seed)
+
+    def question(self, item: Item) -> str:
+        """The rendered question of an item, without examples."""
+        return self.template.render(_values(item))
+
+    def _prompt(self, item: Item) -> Prompt:
+        spec = self.spec.prompt
+        question = self.question(item)
+        turns: list[Message] = []
+        for example in self.shots.of(item, question) if self.shots else ():
+            prefill = self.prefill.render(_values(example))
+            turns.append(Message("user", self.question(example)))
+            turns.append(Message("assistant", prefill + _glue(prefill, spec.delimiter) + self._answer(example)))
+        if spec.shots_as == "text" and turns:
+            texts = [
+                user.content + _glue(user.content, spec.delimiter) + said.content
+                for user, said in zip(turns[::2], turns[1::2], strict=True)
+            ]
+            turns, question = [], spec.separator.join([*texts, question])
+        if self.system is not None:
+            turns.insert(0, Message("system", self.system.render(_values(item))))
+        if question or turns:
+            turns.append(Message("user", question))
+        return Prompt(tuple(turns), self.prefill.render(_values(item)), spec.style, spec.delimiter, spec.separator)
+
+    def _answer(self, example: Item) -> str:
+        if self.answer is not None:
+            return self.answer.render(_values(example))
+        target = example.target[0] if isinstance(example.target, list) and example.target else example.target
+        if self.spec.response.kind == "choice":
+            return example.choices[target] if self.spec.response.by == "text" else LETTERS[target]
+        if isinstance(target, str | int | float) and not isinstance(target, bool):
+            return str(target)
+        raise TaskError(
+            f"task '{self.spec.task}': the target of example '{example.id}' is not a text or number; "
+            "say with prompt.answer how an answer reads"
+        )
+
+
+def _values(item: Item) -> dict[str, Any]:
+    letters = LETTERS[: len(item.choices)]
+    options = "\n".join(f"{letter}. {choice}" for letter, choice in zip(letters, item.choices, strict=True))
+    return {**item.fields, "choices": item.choices, "letters": list(letters), "options": options}
+
+
+def _glue(text: str, delimiter: str) -> str:
+    return "" if not text or text[-1].isspace() else delimiter

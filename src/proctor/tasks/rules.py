@@ -1,0 +1,188 @@
+"""What a task or suite file must not say, as far as can be known without its data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from proctor.tasks.spec import DataSpec, ItemSpec, PromptSpec, ResponseSpec, ScoringSpec, SuiteSpec, TaskSpec
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
+_REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_SOURCES = ("files", "hub", "package", "gym", "python", "items")
+_BELONGS = {
+    "config": ("hub",),
+    "split": ("hub",),
+    "revision": ("hub",),
+    "file": ("package",),
+    "size": ("gym", "python"),
+    "seed": ("gym", "python"),
+    "args": ("gym", "python", "files"),
+}
+
+
+class KeyProblemError(Exception):
+    """Something wrong at a key.
+
+    Args:
+        path: the key's steps from the top of the file.
+        message: what was expected, and what was found.
+        at_key: whether the line meant is the key's own, not its value's.
+        quote: `key 'a.b': …` instead of `a.b: …`.
+    """
+
+    def __init__(self, path: Sequence[str | int], message: str, *, at_key: bool = False, quote: bool = False) -> None:
+        dotted = ""
+        for step in path:
+            dotted += f"[{step}]" if isinstance(step, int) else f".{step}" if dotted else step
+        named = f"key '{dotted}': " if quote else f"{dotted}: " if dotted else ""
+        super().__init__(f"{named}{message}")
+        self.path = tuple(path)
+        self.at_key = at_key
+
+
+def check_task(spec: TaskSpec) -> None:
+    """Raises `KeyProblemError` at the first thing that cannot be."""
+    _check_name(spec.task, ("task",))
+    _at_least(spec.version, 1, ("version",))
+    _check_data(spec.data)
+    _check_item(spec.item)
+    _check_prompt(spec.prompt)
+    _check_response(spec.response)
+    _check_scoring(spec.scoring)
+    if spec.chance is not None and not 0 <= spec.chance < 1:
+        raise KeyProblemError(("chance",), f"expected a share from 0 to below 1 (0.25 for four choices), got {spec.chance:g}")
+    for key in ("capabilities", "languages"):
+        _check_texts(getattr(spec, key), (key,))
+
+
+def check_suite(spec: SuiteSpec) -> None:
+    """Raises `KeyProblemError` at the first thing that cannot be."""
+    _check_name(spec.suite, ("suite",))
+    _at_least(spec.version, 1, ("version",))
+    if not spec.tasks:
+        raise KeyProblemError(("tasks",), "expected at least one task")
+    seen: set[str] = set()
+    for index, entry in enumerate(spec.tasks):
+        if not entry.task:
+            raise KeyProblemError(("tasks", index), "expected the name or path of a task, got an empty text")
+        if entry.task in seen:
+            raise KeyProblemError(("tasks", index), f"'{entry.task}' is listed twice; give it a weight instead")
+        seen.add(entry.task)
+        if entry.weight < 0:
+            raise KeyProblemError(("tasks", index, "weight"), f"expected 0 or more, got {entry.weight:g}")
+    if not any(entry.weight for entry in spec.tasks):
+        raise KeyProblemError(("tasks",), "every weight is 0; expected at least one above it")
+
+
+def _check_name(name: str, path: tuple[str, ...]) -> None:
+    if not _NAME.fullmatch(name):
+        raise KeyProblemError(path, f"expected a name of letters, digits, '.', '_' and '-' (parts separated by '/'), got '{name}'")
+
+
+def _at_least(value: float | None, least: int, path: tuple[str, ...]) -> None:
+    if value is not None and value < least:
+        raise KeyProblemError(path, f"expected {least} or more, got {value:g}")
+
+
+def _check_texts(texts: list[str], path: tuple[str, ...]) -> None:
+    for index, text in enumerate(texts):
+        if not text:
+            raise KeyProblemError((*path, index), "expected some text, got an empty one")
+        if text in texts[:index]:
+            raise KeyProblemError((*path, index), f"'{text}' is listed twice")
+
+
+def _check_data(data: DataSpec) -> None:
+    given = [name for name in _SOURCES if getattr(data, name) is not None]
+    if len(given) != 1:
+        got = " and ".join(f"'{name}'" for name in given) or "none"
+        raise KeyProblemError(("data",), f"expected exactly one of {', '.join(_SOURCES)}; got {got}")
+    source = given[0]
+    for key, sources in _BELONGS.items():
+        if getattr(data, key) not in (None, {}) and source not in sources:
+            raise KeyProblemError(("data", key), f"belongs to {' or '.join(sources)}, not to {source}", at_key=True)
+    value = getattr(data, source)
+    if not value:
+        raise KeyProblemError(("data", source), "expected something, got an empty value")
+    for key in ("files", "shots"):
+        paths = getattr(data, key)
+        if paths is not None:
+            if not paths:
+                raise KeyProblemError(("data", key), "expected a path or a list of paths, got an empty value")
+            _check_texts([paths] if isinstance(paths, str) else paths, ("data", key))
+    if source == "files" and set(data.args) - {"columns"}:
+        raise KeyProblemError(
+            ("data", "args"), "with files the only argument is 'columns', the names of a headerless file's columns", at_key=True
+        )
+    if source == "hub" and not _HUB.fullmatch(value):
+        raise KeyProblemError(("data", "hub"), f"expected a data set as 'org/name', got '{value}'")
+    if source == "package" and not data.file:
+        raise KeyProblemError(("data", "file"), "the key is missing; expected the path of the file inside the package", at_key=True)
+    if source == "python" and not _REFERENCE.fullmatch(value):
+        raise KeyProblemError(("data", "python"), f"expected 'module:function', got '{value}'")
+    _at_least(data.size, 1, ("data", "size"))
+
+
+def _check_item(item: ItemSpec) -> None:
+    for key in ("id", "target", "group", "choices"):
+        if getattr(item, key) in ("", []):
+            raise KeyProblemError(("item", key), "expected a column or a template, got an empty value")
+    if isinstance(item.choices, list) and len(item.choices) < 2:
+        raise KeyProblemError(("item", "choices"), "expected at least two choices, or the name of the column that holds the list of them")
+    _check_texts(item.metadata, ("item", "metadata"))
+
+
+def _check_prompt(prompt: PromptSpec) -> None:
+    _at_least(prompt.shots, 0, ("prompt", "shots"))
+    if prompt.choose == "fixed":
+        if not prompt.ids:
+            raise KeyProblemError(("prompt", "ids"), "the key is missing; expected the ids of the examples, for choose: fixed", at_key=True)
+        if prompt.shots > len(prompt.ids):
+            raise KeyProblemError(("prompt", "shots"), f"expected at most the {len(prompt.ids)} examples of prompt.ids, got {prompt.shots}")
+        _check_texts(prompt.ids, ("prompt", "ids"))
+    elif prompt.ids:
+        raise KeyProblemError(("prompt", "ids"), f"belongs to choose: fixed, not to choose: {prompt.choose}", at_key=True)
+
+
+def _check_response(response: ResponseSpec) -> None:
+    for key in ("epochs", "max_tokens"):
+        _at_least(getattr(response, key), 1, ("response", key))
+    _at_least(response.temperature, 0, ("response", "temperature"))
+    if not 0 < response.top_p <= 1:
+        raise KeyProblemError(("response", "top_p"), f"expected a share above 0 and at most 1, got {response.top_p:g}")
+    _check_texts(response.stop, ("response", "stop"))
+    defaults = ResponseSpec()
+
+    def belongs(keys: Sequence[str], to: str, kind: str) -> None:
+        for key in keys:
+            if getattr(response, key) != getattr(defaults, key):
+                raise KeyProblemError(("response", key), f"belongs to {to}, not to {kind}", at_key=True)
+
+    if response.kind != "choice":
+        belongs(("by", "normalise"), "kind: choice", f"kind: {response.kind}")
+    if response.kind == "choice" and response.by == "generate":
+        belongs(("normalise",), "by: letter or by: text", "by: generate")
+    if response.kind == "perplexity" or (response.kind == "choice" and response.by != "generate"):
+        kind = "kind: perplexity" if response.kind == "perplexity" else f"kind: choice, by: {response.by}"
+        belongs(("max_tokens", "stop", "temperature", "top_p"), "generated text", kind)
+
+
+def _check_scoring(scoring: ScoringSpec) -> None:
+    for key, argument in (("extract", "argument"), ("metrics", "{options}")):
+        for index, entry in enumerate(getattr(scoring, key)):
+            path = ("scoring", key, index)
+            if not (isinstance(entry, str) and entry) and not (isinstance(entry, dict) and len(entry) == 1):
+                raise KeyProblemError(path, f"expected a name, or {{name: {argument}}}, got {_kind(entry)}")
+            if key == "metrics" and isinstance(entry, dict) and not isinstance(next(iter(entry.values())), dict):
+                raise KeyProblemError(
+                    path, f"expected the options of '{next(iter(entry))}' as a mapping, got {_kind(next(iter(entry.values())))}"
+                )
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"a mapping with {len(value)} keys"
+    return "a list" if isinstance(value, list) else "nothing" if value in (None, "") else repr(value)

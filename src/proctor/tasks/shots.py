@@ -1,0 +1,99 @@
+"""Few-shot examples: which of the pool go before an item.
+
+The choice depends on the seed, the task's name and the item's id alone, so that order, sharding and limits never change a
+prompt. The item under test is never among its own examples: not by id, not by the same question under another id, and not by an item
+of its group (the same passage, the same concept in another language).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from random import Random
+
+from proctor.canonical import canonical_json, seeded
+from proctor.errors import TaskError, nearest
+from proctor.tasks.spec import PromptSpec
+from proctor.types import Item
+
+
+class Shots:
+    """Chooses examples for any item of a task.
+
+    Args:
+        pool: items examples are taken from, in data order.
+        questions: the rendered question of each, to recognise the same question under another id.
+        spec: the task file's `prompt`.
+        task: the task's name; part of the seed.
+
+    Raises:
+        TaskError: fixed ids that are not in the pool, or too few of them.
+    """
+
+    def __init__(self, pool: Sequence[Item], questions: Sequence[str], spec: PromptSpec, task: str) -> None:
+        self.spec = spec
+        self.task = task
+        # A seeded draw must not depend on the order of the data; "first" is about that order.
+        order = range(len(pool)) if spec.choose == "first" else sorted(range(len(pool)), key=lambda i: pool[i].id)
+        self.pool = [pool[i] for i in order]
+        self.questions = [questions[i] for i in order]
+        self.by_target: list[list[int]] = []
+        if spec.choose == "fixed":
+            self._fix()
+        elif spec.choose == "stratified":
+            strata: dict[bytes, list[int]] = defaultdict(list)
+            for index, item in enumerate(self.pool):
+                strata[canonical_json(item.target)].append(index)
+            self.by_target = [strata[key] for key in sorted(strata)]
+
+    def _fix(self) -> None:
+        positions = {item.id: index for index, item in enumerate(self.pool)}
+        if len(self.spec.ids) < self.spec.shots:
+            raise TaskError(f"task '{self.task}': prompt.shots is {self.spec.shots} but prompt.ids names {len(self.spec.ids)} examples")
+        chosen = self.spec.ids[: self.spec.shots]
+        for name in chosen:
+            if name not in positions:
+                raise TaskError(f"task '{self.task}': prompt.ids: no example has the id '{name}'{nearest(name, positions)}")
+        self.questions = [self.questions[positions[name]] for name in chosen]
+        self.pool = [self.pool[positions[name]] for name in chosen]
+
+    def of(self, item: Item, question: str) -> list[Item]:
+        """The examples for `item`, whose rendered question is `question`. Raises `TaskError` where the pool is too small."""
+        wanted = self.spec.shots
+        if wanted == 0:
+            return []
+
+        def fits(index: int) -> bool:
+            other = self.pool[index]
+            return other.id != item.id and self.questions[index] != question and not (item.group and other.group == item.group)
+
+        if self.spec.choose == "fixed":
+            # An item that is itself one of the fixed examples is asked with the others.
+            return [self.pool[index] for index in range(len(self.pool)) if fits(index)]
+        rng = Random(seeded("shots", self.spec.seed, self.task, item.id))
+        found: list[int] = []
+        for index in self._candidates(rng, fits):
+            found.append(index)
+            if len(found) == wanted:
+                return [self.pool[index] for index in found]
+        raise TaskError(
+            f"task '{self.task}': {wanted} examples asked for, but only {len(found)} can go before item '{item.id}'; "
+            "lower prompt.shots or give more examples with data.shots"
+        )
+
+    def _candidates(self, rng: Random, fits: Callable[[int], bool]) -> Iterator[int]:
+        if self.spec.choose == "stratified":
+            strata = [list(filter(fits, rng.sample(stratum, len(stratum)))) for stratum in self.by_target]
+            rng.shuffle(strata)
+            for turn in range(max(map(len, strata), default=0)):
+                yield from (stratum[turn] for stratum in strata if turn < len(stratum))
+            return
+        if self.spec.choose == "first":
+            yield from filter(fits, range(len(self.pool)))
+            return
+        # A few more than wanted are enough almost always; the rest of a large pool is shuffled only where they are not.
+        drawn = rng.sample(range(len(self.pool)), min(len(self.pool), self.spec.shots + 8))
+        yield from filter(fits, drawn)
+        rest = sorted(set(range(len(self.pool))).difference(drawn))
+        rng.shuffle(rest)
+        yield from filter(fits, rest)

@@ -1,0 +1,176 @@
+"""Where rows come from: files, the Hugging Face hub, installed packages, generators, Python functions.
+
+Every source gives the same: rows as plain JSON values, a line that says what was read, and the place of each row for messages.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import math
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct, field
+
+from proctor.errors import DataError
+from proctor.tasks.spec import DataSpec
+
+
+class Table(Struct):
+    """The rows of one file or generator.
+
+    Attributes:
+        name: what the rows came from, as messages name it.
+        rows: one mapping per row.
+        lines: the line each row begins on (from 1); None where the source has no lines.
+    """
+
+    name: str
+    rows: list[dict[str, Any]]
+    lines: Sequence[int] | None = None
+
+
+class Rows(Struct):
+    """The rows of a task.
+
+    Attributes:
+        rows: one mapping per row, of JSON values.
+        shots: rows that few-shot examples are taken from; None where `data.shots` is not given.
+        origin: what was read, in one line: hub commit, package version or seed included.
+    """
+
+    rows: list[dict[str, Any]]
+    shots: list[dict[str, Any]] | None
+    origin: str
+    _tables: list[Table] = field(default_factory=list)
+
+    def where(self, index: int) -> str:
+        """The place of `rows[index]`, such as `questions.csv line 12`."""
+        starts = [0]
+        for table in self._tables:
+            starts.append(starts[-1] + len(table.rows))
+        part = bisect_right(starts, index) - 1
+        if not 0 <= part < len(self._tables):
+            raise IndexError(index)
+        table, at = self._tables[part], index - starts[part]
+        return f"{table.name} line {table.lines[at]}" if table.lines is not None else f"{table.name} row {at + 1}"
+
+
+def read_rows(spec: DataSpec, base: Path, where: str) -> Rows:
+    """The rows that a task's `data` names.
+
+    Args:
+        spec: `data` of the task file.
+        base: folder that relative paths start from.
+        where: the task file (or task) as messages name it.
+
+    Raises:
+        DataError: what is named does not exist or cannot be read.
+        MissingExtra: an optional package is needed for the source.
+    """
+    try:
+        tables, shots, origin = _read(spec, base)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from None
+    rows = [row for table in tables for row in table.rows]
+    if not rows:
+        raise DataError(f"{where}: data: {origin}: no rows; expected at least one")
+    return Rows(rows, shots, origin, tables)
+
+
+def _read(spec: DataSpec, base: Path) -> tuple[list[Table], list[dict[str, Any]] | None, str]:
+    from proctor.tasks.sources import files, hub, packages, python_source
+
+    if spec.hub is not None:
+        return hub.read_hub(spec)
+    shots = None
+    if spec.shots is not None:
+        shots = [row for table in files.read_files(spec.shots, base, spec.args.get("columns"), "data.shots") for row in table.rows]
+    if spec.files is not None:
+        tables = files.read_files(spec.files, base, spec.args.get("columns"), "data.files")
+        more = f" and {len(tables) - 1} more" if len(tables) > 1 else ""
+        return tables, shots, f"{tables[0].name}{more}"
+    if spec.package is not None:
+        table, origin = packages.read_package(spec.package, spec.file or "")
+    elif spec.gym is not None:
+        table, origin = packages.read_gym(spec.gym, spec.size, spec.seed, spec.args)
+    elif spec.python is not None:
+        table, origin = python_source.read_python(spec, base)
+    else:
+        table, origin = Table("data.items", plain_rows(spec.items or [], "data.items")), "rows in the task file"
+    return [table], shots, origin
+
+
+def plain_rows(rows: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
+    """Rows as JSON values. Raises `DataError` that names row and column for what JSON cannot hold."""
+    result = []
+    for index, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise DataError(f"{name} row {index + 1}: expected a mapping of columns to values, got {type(row).__name__}")
+        try:
+            result.append({_key(key): plain(value) for key, value in row.items()})
+        except _NotPlainError as problem:
+            column = next((key for key, value in row.items() if not _is_plain(key, value)), "?")
+            raise DataError(f"{name} row {index + 1}, column '{column}': {problem}") from None
+    return result
+
+
+class _NotPlainError(Exception):
+    """A value JSON cannot hold."""
+
+
+def _is_plain(key: Any, value: Any) -> bool:
+    try:
+        _key(key), plain(value)
+    except _NotPlainError:
+        return False
+    return True
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, str):
+        return str(key)
+    if isinstance(key, int | float) and not isinstance(key, bool):
+        return str(key)
+    raise _NotPlainError(f"the key {key!r} is not text")
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON holds it.
+
+    Tuples become lists, sets sorted lists, number keys text, dates and times ISO 8601 text, durations seconds, decimals text, enums their
+    values, numpy and other array values lists and numbers.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, enum.Enum):
+        return plain(value.value)
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise _NotPlainError(f"{value} is not a number JSON can hold; use null")
+        return float(value)
+    if isinstance(value, Mapping):
+        return {_key(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, set | frozenset):
+        return sorted(
+            (plain(one) for one in value), key=lambda one: (type(one).__name__, one if isinstance(one, str | int | float) else repr(one))
+        )
+    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, datetime.timedelta):
+        return value.total_seconds()
+    if isinstance(value, decimal.Decimal):
+        return str(value)
+    if hasattr(value, "tolist"):  # numpy arrays and scalars, torch tensors, polars series
+        return plain(value.tolist())
+    raise _NotPlainError(f"a value of type {type(value).__name__}; expected text, a number, true or false, a list or a mapping")

@@ -1,0 +1,305 @@
+"""Rows from files: .jsonl .ndjson .json .csv .tsv .parquet, each also .gz or .zst."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import gzip
+import io
+import math
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from proctor.errors import DataError, nearest
+from proctor.tasks.sources import Table, plain_rows
+
+FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+COMPRESSIONS = (".gz", ".zst")
+MAX_BYTES = 4 << 30  # decompressed; a small archive can hold far more than fits in memory
+_CHUNK = 1 << 20
+_ZSTD_CHUNK = 1 << 12  # one block of 4 bytes can expand to 128 KiB, so that this bounds a step to 128 MiB
+
+
+def format_of(name: str) -> tuple[str, str] | None:
+    """The format and compression that a file's name says: `a.csv.gz` is (`.csv`, `.gz`). None for other files."""
+    name = name.lower()
+    compression = next((one for one in COMPRESSIONS if name.endswith(one)), "")
+    name = name.removesuffix(compression)
+    found = next((one for one in FORMATS if name.endswith(one)), None)
+    return (found, compression) if found else None
+
+
+def read_files(patterns: str | list[str], base: Path, columns: Any, key: str) -> list[Table]:
+    """The rows of every file that paths or globs name: in the order given, those of one glob sorted; a file named twice is read once.
+
+    Args:
+        patterns: one or more, relative to `base`.
+        base: a folder.
+        columns: names of the columns of delimited files whose first line is a row already; None where the first line is the header.
+        key: the key of the task file, for messages.
+
+    Raises:
+        DataError: nothing matches, or a file cannot be read.
+    """
+    if columns is not None and not (isinstance(columns, list) and columns and all(isinstance(one, str) for one in columns)):
+        raise DataError("data.args.columns: expected the list of the column names")
+    found: dict[Path, str] = {}
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        for path, name in _matches(pattern, base, key):
+            found.setdefault(path, name)
+    return [read_file(path, name, columns) for path, name in found.items()]
+
+
+def _matches(pattern: str, base: Path, key: str) -> list[tuple[Path, str]]:
+    if "://" in pattern:
+        raise DataError(f"{key}: expected a path, got the address '{pattern}'; download the file first")
+    path = base / pattern
+    if path.is_file():  # also where the name itself holds [ or *
+        return [(path, pattern)]
+    if path.is_dir():
+        raise DataError(f"{key}: '{pattern}' is a folder; name its files with a glob such as '{pattern.rstrip('/')}/*.jsonl'")
+    names = sorted(name for name in glob.glob(pattern, root_dir=base, recursive=True) if (base / name).is_file())  # noqa: PTH207 - absolute too
+    if not names:
+        folder = path.parent
+        while any(sign in str(folder) for sign in "*?[") and folder != folder.parent:
+            folder = folder.parent
+        beside = sorted(one.name for one in folder.iterdir()) if folder.is_dir() else []
+        hint = nearest(path.name, beside)
+        if not hint:
+            listed = ", ".join([one for one in beside if format_of(one)][:8])
+            hint = f"; in {folder}: {listed or 'no data files'}" if folder.is_dir() else f"; there is no folder {folder}"
+        what = "no file matches" if glob.has_magic(pattern) else "no such file:"
+        raise DataError(f"{key}: {what} '{pattern}'{hint}")
+    return [(base / name, name) for name in names]
+
+
+def read_file(path: Path, name: str, columns: list[str] | None = None) -> Table:
+    """The rows of one file.
+
+    Delimited values are text. An empty line is skipped. JSON is a list of objects, an object of columns (equally long lists), or JSON
+    Lines under the name .json, which is how many data sets on the hub are stored. Parquet values become JSON values: dates ISO 8601 text,
+    bytes base64 text, decimals text, NaN null.
+
+    Args:
+        path: the file.
+        name: how messages call it.
+        columns: see `read_files`.
+
+    Raises:
+        DataError: the file cannot be read; the message names file and line.
+    """
+    formats = format_of(name) or format_of(path.name)
+    if formats is None:
+        kinds = " ".join(FORMATS)
+        raise DataError(f"{name}: unknown kind of file; expected a name that ends in one of {kinds}, or these with .gz or .zst")
+    try:
+        data = _read_bytes(path, formats[1], name)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"{name}: cannot be read: {reason}") from None
+    if not data:
+        raise DataError(f"{name}: the file is empty")
+    if formats[0] in (".jsonl", ".ndjson"):
+        table = _jsonl(data, name)
+    elif formats[0] == ".json":
+        table = _json(data, name)
+    elif formats[0] == ".parquet":
+        table = _parquet(data, name)
+    else:
+        table = _delimited(data, name, "," if formats[0] == ".csv" else "\t", columns)
+    if not table.rows:
+        raise DataError(f"{name}: the file has no rows")
+    return table
+
+
+def _read_bytes(path: Path, compression: str, name: str) -> bytes:
+    with path.open("rb") as file:
+        chunks = {"": _raw, ".gz": _gunzip, ".zst": _unzstd}[compression](file, name)
+        kept, size = [], 0
+        for chunk in chunks:
+            size += len(chunk)
+            if size > MAX_BYTES:
+                raise DataError(f"{name}: more than {MAX_BYTES:,} bytes{' decompressed' if compression else ''}; split the file")
+            kept.append(chunk)
+    return b"".join(kept)
+
+
+def _raw(file: BinaryIO, name: str) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        yield chunk
+
+
+def _gunzip(file: BinaryIO, name: str) -> Iterator[bytes]:
+    with gzip.open(file) as stream:
+        while chunk := stream.read(_CHUNK):
+            yield chunk
+
+
+def _unzstd(file: BinaryIO, name: str) -> Iterator[bytes]:
+    import zstandard
+
+    frame = None
+    data = file.read(_ZSTD_CHUNK)
+    try:
+        while data:
+            frame = frame or zstandard.ZstdDecompressor().decompressobj()
+            yield frame.decompress(data)
+            data = b""
+            if frame.eof:
+                data, frame = frame.unused_data, None
+            data = data or file.read(_ZSTD_CHUNK)
+    except zstandard.ZstdError as error:
+        raise DataError(f"{name}: not Zstandard: {error}") from None
+    if frame is not None:
+        raise DataError(f"{name}: the compressed file ends too early")
+
+
+def _text(data: bytes, name: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        at = f"byte {error.start} (0x{data[error.start]:02x})"
+        raise DataError(f"{name} line {line}: not UTF-8 at {at}; save the file as UTF-8") from None
+
+
+def _jsonl(data: bytes, name: str) -> Table:
+    decode = msgspec.json.Decoder().decode
+    rows: list[dict[str, Any]] = []
+    lines: list[int] = []
+    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+        if not line or line.isspace():
+            continue
+        try:
+            row = decode(line)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise DataError(f"{name} line {number}: {_json_problem(error, line)}") from None
+        except UnicodeDecodeError:
+            _text(data, name)
+            raise
+        if not isinstance(row, dict):
+            raise DataError(f"{name} line {number}: expected an object {{…}}, got {_json_kind(row)}")
+        rows.append(row)
+        lines.append(number)
+    return Table(name, rows, lines)
+
+
+def _json(data: bytes, name: str) -> Table:
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    try:
+        value = msgspec.json.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        first = data.lstrip().split(b"\n", 1)[0]
+        if _is_object(first):
+            return _jsonl(data, name)
+        _text(data, name)
+        raise DataError(f"{name}: {_json_problem(error, data)}") from None
+    if isinstance(value, list):
+        for index, row in enumerate(value):
+            if not isinstance(row, dict):
+                raise DataError(f"{name} row {index + 1}: expected an object {{…}}, got {_json_kind(row)}")
+        return Table(name, value)
+    if isinstance(value, dict) and value and all(isinstance(column, list) for column in value.values()):
+        lengths = {len(column) for column in value.values()}
+        if len(lengths) == 1:
+            return Table(name, [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)])
+        longest = ", ".join(f"'{key}' has {len(column)}" for key, column in list(value.items())[:4])
+        raise DataError(f"{name}: columns of unequal length: {longest}")
+    if isinstance(value, dict):
+        inside = next((key for key, column in value.items() if isinstance(column, list)), None)
+        hint = f"; save the list under '{inside}' as a file of its own" if inside is not None else ""
+        raise DataError(f"{name}: expected a list of objects [{{…}}, …] or an object of columns, got another object{hint}")
+    raise DataError(f"{name}: expected a list of objects [{{…}}, …], got {_json_kind(value)}")
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(line), dict)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+
+
+def _json_problem(error: Exception, line: bytes) -> str:
+    if any(word in line for word in (b"NaN", b"Infinity")) and "invalid character" in str(error):
+        return f"not JSON: {error} (NaN and Infinity are not JSON; write null)"
+    return f"not JSON: {error}"
+
+
+def _json_kind(value: Any) -> str:
+    kinds = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+    return kinds.get(type(value), "a number")
+
+
+def _delimited(data: bytes, name: str, delimiter: str, columns: list[str] | None) -> Table:
+    text = _text(data, name)
+    csv.field_size_limit(sys.maxsize)  # the default of 128 KiB is less than a long document
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    header = columns
+    rows: list[dict[str, Any]] = []
+    lines: list[int] = []
+    start = 1
+    try:
+        for values in reader:
+            line, start = start, reader.line_num + 1
+            if not values:
+                continue
+            if header is None:
+                _check_header(values, name, line)
+                header = values
+                continue
+            if len(values) != len(header):
+                expected = f"{len(header)} ({', '.join(header[:6])}{', …' if len(header) > 6 else ''})"
+                other = next((one for one in ";\t," if len(header) == 1 and one != delimiter and one in header[0]), None)
+                hint = (
+                    f"; the header looks separated by {other!r}, a {'.csv' if delimiter == ',' else '.tsv'} by {delimiter!r}"
+                    if other
+                    else ""
+                )
+                raise DataError(f"{name} line {line}: {len(values)} values, expected {expected}{hint}")
+            rows.append(dict(zip(header, values, strict=True)))
+            lines.append(line)
+    except csv.Error as error:
+        raise DataError(f"{name} line {start}: not {'CSV' if delimiter == ',' else 'tab-separated values'}: {error}") from None
+    return Table(name, rows, lines)
+
+
+def _check_header(header: list[str], name: str, line: int) -> None:
+    for index, column in enumerate(header):
+        if not column.strip():
+            raise DataError(f"{name} line {line}: the header of column {index + 1} is empty; expected a name for every column")
+        if column in header[:index]:
+            raise DataError(f"{name} line {line}: two columns are headed '{column}'; give every column a name of its own")
+
+
+def _parquet(data: bytes, name: str) -> Table:
+    import polars as pl
+
+    try:
+        frame = pl.read_parquet(io.BytesIO(data))
+    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        raise DataError(f"{name}: not Parquet: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from None
+    simple = (pl.String, pl.Boolean, pl.Null)
+    rows = frame.to_dicts()
+    if any(kind not in simple and not kind.is_integer() for kind in frame.dtypes):
+        rows = plain_rows([{key: _missing(value) for key, value in row.items()} for row in rows], name)
+    return Table(name, rows)
+
+
+def _missing(value: Any) -> Any:
+    """NaN, which tables use for a missing number, as null; bytes as base64."""
+    import base64
+
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, dict):
+        return {key: _missing(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_missing(one) for one in value]
+    return value

@@ -1,0 +1,177 @@
+"""The YAML format of a task and of a suite, as types. `docs/reference/task-format.md` explains every key.
+
+Every struct forbids unknown keys; `tasks/yaml_file.py` turns a violation into one message with file, line, key and nearest valid name.
+Shorthands (`prompt: "text"` for `prompt: {template: "text"}`) are expanded there before these types see the data.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+
+class _Spec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    pass
+
+
+class DataSpec(_Spec, frozen=True):
+    """Where the rows come from: exactly one of `files`, `hub`, `package`, `gym`, `python`, `items`.
+
+    Attributes:
+        files: path or glob (or a list of them) relative to the task file: .jsonl .json .csv .tsv .parquet, each also .gz or .zst.
+        hub: data set on the Hugging Face hub, `org/name`.
+        config: its configuration; default: the only one, or `default`.
+        split: split of the hub data set that is tested.
+        revision: commit, tag or branch of the hub data set; pin it.
+        package: installed Python package whose `file` (path inside the package) is read.
+        file: see `package`.
+        gym: name of a `reasoning-gym` data set, generated from `seed` with `size` items and `args`.
+        python: `module:function`, called with `args`; yields one mapping per item.
+        items: the rows themselves.
+        shots: where few-shot examples come from, when not from the items themselves: a path or glob (`files`), or the name of a
+            split (`hub`).
+        seed, size, args: see `gym` and `python`.
+    """
+
+    files: str | list[str] | None = None
+    hub: str | None = None
+    config: str | None = None
+    split: str | None = None
+    revision: str | None = None
+    package: str | None = None
+    file: str | None = None
+    gym: str | None = None
+    python: str | None = None
+    items: list[dict[str, Any]] | None = None
+    shots: str | list[str] | None = None
+    seed: int | None = None
+    size: int | None = None
+    args: dict[str, Any] = field(default_factory=dict)
+
+
+class ItemSpec(_Spec, frozen=True):
+    """How a row becomes an item. A value with `{{` is a template over the row's columns, another names a column.
+
+    Attributes:
+        id: default: the column `id` where there is one, else a hash of the row.
+        choices: a column that holds a list, or a list of texts and templates.
+        target: what counts as right.
+        target_as: how a choice target is written: its `index` (from 0), `number` (from 1), `letter` or `text`; default: found out, and
+            an error where two readings differ.
+        group: items that belong together (a passage); standard errors are clustered by it.
+        metadata: columns kept beside the results.
+    """
+
+    id: str | None = None
+    choices: str | list[str] | None = None
+    target: str = "target"
+    target_as: Literal["index", "number", "letter", "text"] | None = None
+    group: str | None = None
+    metadata: list[str] = field(default_factory=list)
+
+
+class PromptSpec(_Spec, frozen=True):
+    """What a model is shown. Templates are Jinja; they see the row's columns, `choices`, `letters` and `options` (the lettered choices).
+
+    Attributes:
+        template: the question.
+        system: the system turn.
+        prefill: the beginning of the answer, which the model continues.
+        answer: how the answer of an example reads; default: the target as the response kind would give it.
+        style: `auto` (the model's chat template where it has one) or `plain` (always running text).
+        delimiter, separator: see `proctor.types.Prompt`.
+        shots: number of examples.
+        choose: how examples are chosen: `random` (seeded by task and item), `first`, `stratified` (over targets), `fixed` (by `ids`).
+        ids: the ids of fixed examples.
+        seed: of the choice.
+        shots_as: examples as `turns` of the conversation, or as `text` in one turn with the question.
+    """
+
+    template: str
+    system: str | None = None
+    prefill: str = ""
+    answer: str | None = None
+    style: Literal["auto", "plain"] = "auto"
+    delimiter: str = " "
+    separator: str = "\n\n"
+    shots: int = 0
+    choose: Literal["random", "first", "stratified", "fixed"] = "random"
+    ids: list[str] = field(default_factory=list)
+    seed: int = 0
+    shots_as: Literal["turns", "text"] = "turns"
+
+
+class ResponseSpec(_Spec, frozen=True):
+    """What is asked of the model.
+
+    Attributes:
+        kind: `choice` (multiple choice), `generate` (free text) or `perplexity` (likelihood of a text, the target).
+        by: a choice is scored by the likelihood of its `letter` or of its whole `text`, or the model `generate`s the letter.
+        normalise: what a choice's log-likelihood is divided by (`char`, `byte`, `token`), or `unconditional`: minus that without
+            the question.
+        max_tokens, stop, temperature, top_p: decoding of generated text.
+        epochs: how often each item is asked.
+    """
+
+    kind: Literal["choice", "generate", "perplexity"] = "generate"
+    by: Literal["letter", "text", "generate"] = "letter"
+    normalise: Literal["none", "char", "byte", "token", "unconditional"] = "none"
+    max_tokens: int = 256
+    stop: list[str] = field(default_factory=list)
+    temperature: float = 0.0
+    top_p: float = 1.0
+    epochs: int = 1
+
+
+class ScoringSpec(_Spec, frozen=True):
+    """How a response is scored.
+
+    Attributes:
+        extract: ways to find the answer in the text, tried in order: names, or `{name: argument}`.
+        metrics: scorer names, or `{name: {options}}`; the first one's first metric is the task's main metric.
+        thinking: `strip` removes the model's thinking before extraction; `keep` leaves it.
+    """
+
+    extract: list[Any] = field(default_factory=list)
+    metrics: list[Any] = field(default_factory=list)
+    thinking: Literal["strip", "keep"] = "strip"
+
+
+class TaskSpec(_Spec, frozen=True):
+    """A task file."""
+
+    task: str
+    data: DataSpec
+    prompt: PromptSpec
+    item: ItemSpec = ItemSpec()
+    response: ResponseSpec = ResponseSpec()
+    scoring: ScoringSpec = ScoringSpec()
+    version: int = 1
+    title: str = ""
+    description: str = ""
+    domain: str = "general"
+    capabilities: list[str] = field(default_factory=list)
+    languages: list[str] = field(default_factory=lambda: ["en"])
+    modality: str = "text"
+    licence: str = ""
+    citation: str = ""
+    chance: float | None = None
+    human: float | None = None
+
+
+class SuiteEntry(_Spec, frozen=True):
+    """One task of a suite: a built-in name or a path relative to the suite file, and its weight in the composite."""
+
+    task: str
+    weight: float = 1.0
+
+
+class SuiteSpec(_Spec, frozen=True):
+    """A suite file: tasks under one protocol. A `task` entry may also name another suite."""
+
+    suite: str
+    tasks: list[SuiteEntry]
+    title: str = ""
+    description: str = ""
+    version: int = 1

@@ -1,0 +1,62 @@
+"""A suite: tasks under one protocol, with weights."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from msgspec import Struct
+
+from proctor.canonical import content_hash
+from proctor.errors import TaskError
+from proctor.tasks.task import Task
+
+
+class Weighted(Struct, frozen=True):
+    """A task and its weight in the suite's composite; 0 leaves it out."""
+
+    task: Task
+    weight: float = 1.0
+
+
+class Suite:
+    """Tasks under one protocol.
+
+    Args:
+        name: as printed.
+        entries: the tasks and their weights.
+        title: one line.
+        source: what to load it from again: a built-in name, paths, or `python`.
+
+    Raises:
+        TaskError: no tasks, or two of one name.
+    """
+
+    def __init__(self, name: str, entries: list[Weighted], *, title: str = "", source: str = "python") -> None:
+        if not entries:
+            raise TaskError(f"suite '{name}' has no tasks")
+        seen: set[str] = set()
+        for entry in entries:
+            if entry.task.name in seen:
+                raise TaskError(f"suite '{name}': two tasks are named '{entry.task.name}'; rename one with the key 'task' of its file")
+            seen.add(entry.task.name)
+        self.name = name
+        self.entries = entries
+        self.title = title
+        self.source = source
+
+    def __repr__(self) -> str:
+        return f"Suite({self.name!r}, {len(self.entries)} tasks, {sum(len(task.items) for task in self.tasks)} items)"
+
+    @property
+    def tasks(self) -> list[Task]:
+        return [entry.task for entry in self.entries]
+
+    @cached_property
+    def hash(self) -> str:
+        """Over the tasks' protocols and weights; composites compare only where it is equal."""
+        return content_hash(sorted((entry.task.name, entry.task.protocol_hash, entry.weight) for entry in self.entries), 12)
+
+    def with_tasks(self, tasks: list[Task]) -> Suite:
+        """The same suite with its tasks replaced one by one."""
+        entries = [Weighted(task, entry.weight) for task, entry in zip(tasks, self.entries, strict=True)]
+        return Suite(self.name, entries, title=self.title, source=self.source)

@@ -1,0 +1,209 @@
+"""A task: items, prompt, kind of response, scoring and metadata, and the protocol that pins them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from proctor.canonical import content_hash, seeded
+from proctor.errors import DataError, TaskError, nearest
+from proctor.scoring.task_scoring import TaskScoring, compile_scoring
+from proctor.tasks.items import build_items
+from proctor.tasks.prompts import Prompter
+from proctor.tasks.sources import read_rows
+from proctor.tasks.spec import TaskSpec
+from proctor.tasks.template import Template
+from proctor.tasks.yaml_file import task_spec_from_mapping
+from proctor.types import Item, Request
+
+PROTOCOL_FORMAT = 1  # raised when the same task file would be asked or scored differently by a new Proctor
+_LETTER_ONLY = "Answer with the letter of the right choice only."
+
+
+class Task:
+    """One task, ready to be asked.
+
+    Built from the same keys as a task file (`docs/reference/task-format.md`); `data` may also be a list of rows:
+
+    >>> Task(task="sums", data=[{"q": "1 + 1", "target": "2"}], prompt="{{ q }} =", scoring="exact_match")
+    Task('sums', 1 item)
+
+    Args:
+        base: folder that relative paths start from; default: the current one.
+        keys: as in a task file.
+
+    Raises:
+        TaskError, DataError: as for a task file.
+
+    Attributes:
+        spec: the task file, typed.
+        items: what is asked.
+        pool: what few-shot examples are taken from.
+        scoring: how responses are scored.
+        source: `builtin:NAME`, a path, or `python`.
+        origin: where the items came from, in a line.
+    """
+
+    def __init__(self, *, base: Path | str | None = None, **keys: Any) -> None:
+        data = keys.get("data")
+        if isinstance(data, Sequence) and not isinstance(data, str) and data and isinstance(data[0], Mapping):
+            keys = {**keys, "data": {"items": [dict(row) for row in data]}}
+        where = f"Task({keys.get('task', '?')!r})"
+        self._load(task_spec_from_mapping(keys, where), Path(base) if base else Path.cwd(), "python", where)
+
+    @classmethod
+    def from_spec(cls, spec: TaskSpec, base: Path, source: str, where: str) -> Task:
+        """A task from its file's contents; paths are relative to `base`, messages begin with `where`."""
+        task = cls.__new__(cls)
+        task._load(spec, base, source, where)
+        return task
+
+    def _load(self, spec: TaskSpec, base: Path, source: str, where: str) -> None:
+        rows = read_rows(spec.data, base, where)
+        choice = spec.response.kind == "choice"
+        items = build_items(rows.rows, spec.item, choice=choice, where=where, row_name=rows.where)
+        if not items:
+            raise DataError(f"{where}: the data has no items")
+        pool = items
+        if rows.shots is not None:
+            as_example = msgspec.structs.replace(spec.item, metadata=[])  # examples are not in the results
+            pool = build_items(rows.shots, as_example, choice=choice, where=where, row_name=lambda i: f"example {i + 1} of data.shots")
+        self._assemble(spec, items, pool, source, rows.origin, where)
+
+    def _assemble(self, spec: TaskSpec, items: tuple[Item, ...], pool: tuple[Item, ...], source: str, origin: str, where: str) -> None:
+        self.spec = spec
+        self.items = items
+        self.pool = pool
+        self.source = source
+        self.origin = origin
+        self.where = where
+        self.scoring: TaskScoring = compile_scoring(spec.scoring, spec.response, where)
+        self.scoring.check(items)
+        self.prompter = Prompter(spec, items, pool, where)
+
+    def __repr__(self) -> str:
+        return f"Task({self.name!r}, {len(self.items)} item{'s' if len(self.items) != 1 else ''})"
+
+    @property
+    def name(self) -> str:
+        return self.spec.task
+
+    @property
+    def epochs(self) -> int:
+        return self.spec.response.epochs
+
+    @property
+    def needs_likelihood(self) -> bool:
+        """Whether a model must give log-likelihoods to sit this task."""
+        response = self.spec.response
+        return response.kind == "perplexity" or (response.kind == "choice" and response.by != "generate")
+
+    @property
+    def chance(self) -> float:
+        """The expected score of guessing: as declared, else one in the number of choices (mean over items), else 0."""
+        if self.spec.chance is not None:
+            return self.spec.chance
+        if self.spec.response.kind != "choice":
+            return 0.0
+        return sum(_right(item) / len(item.choices) for item in self.items) / len(self.items)
+
+    def request(self, item: Item, epoch: int = 0) -> Request:
+        """What a model is asked for `item`."""
+        return self.prompter.request(item, epoch)
+
+    @cached_property
+    def protocol(self) -> dict[str, Any]:
+        """Everything that must be the same for two scores on this task to be comparable, as JSON values.
+
+        Items are in it by id and content, in no order; titles and descriptions are not in it, nor is anything of the model.
+        """
+        spec = self.spec
+        with_examples = spec.prompt.shots > 0
+        ordered = with_examples and spec.prompt.choose == "first"
+        return {
+            "format": PROTOCOL_FORMAT,
+            "task": spec.task,
+            "version": spec.version,
+            "items": {"count": len(self.items), "hash": _items_hash(self.items, ordered=False)},
+            "examples": _items_hash(self.pool, ordered=ordered) if with_examples else None,
+            "prompt": msgspec.to_builtins(spec.prompt),
+            "response": msgspec.to_builtins(spec.response),
+            "scoring": self.scoring.protocol,
+        }
+
+    @cached_property
+    def protocol_hash(self) -> str:
+        """Twelve hexadecimal digits of the protocol's hash."""
+        return content_hash(self.protocol, 12)
+
+    def limited(self, count: int, seed: int = 0) -> Task:
+        """The same task with `count` of its items.
+
+        Which ones depends on the seed and their ids alone, and a smaller limit's items are among a larger one's. Examples are still
+        taken from the whole pool, so that no prompt changes.
+        """
+        if count >= len(self.items):
+            return self
+        ranked = sorted(self.items, key=lambda item: seeded("limit", seed, self.name, item.id))
+        kept = {item.id for item in ranked[:count]}
+        return self._with(self.spec, tuple(item for item in self.items if item.id in kept))
+
+    def only(self, ids: Sequence[str]) -> Task:
+        """The same task with the named items, in that order. Raises `DataError` for an unknown id."""
+        by_id = {item.id: item for item in self.items}
+        for name in ids:
+            if name not in by_id:
+                raise DataError(f"task '{self.name}' has no item '{name}'{nearest(name, by_id)}")
+        return self._with(self.spec, tuple(by_id[name] for name in ids))
+
+    def changed(self, *, shots: int | None = None, epochs: int | None = None, seed: int | None = None) -> Task:
+        """The same items under another number of examples, epochs or seed. Raises `TaskError` where the task does not allow it."""
+        prompt = self.spec.prompt
+        if shots is not None:
+            prompt = msgspec.structs.replace(prompt, shots=shots)
+        if seed is not None:
+            prompt = msgspec.structs.replace(prompt, seed=seed)
+        response = self.spec.response if epochs is None else msgspec.structs.replace(self.spec.response, epochs=epochs)
+        if prompt == self.spec.prompt and response == self.spec.response:
+            return self
+        return self._with(msgspec.structs.replace(self.spec, prompt=prompt, response=response), self.items)
+
+    def as_generation(self) -> Task:
+        """The same multiple-choice items for a model that gives no log-likelihoods: it is shown the lettered choices and writes a letter.
+
+        A protocol of its own. Raises `TaskError` for a task that cannot be put so.
+        """
+        spec = self.spec
+        if not self.needs_likelihood:
+            return self
+        if spec.response.kind != "choice":
+            raise TaskError(f"task '{self.name}' needs log-likelihoods, which the model does not give; leave it out for this model")
+        template = spec.prompt.template
+        if not Template(template, self.where).names & {"options"}:
+            template = f"{template}\n{{{{ options }}}}".lstrip("\n")
+        prompt = msgspec.structs.replace(spec.prompt, template=f"{template}\n\n{_LETTER_ONLY}", style="auto", answer=None)
+        response = msgspec.structs.replace(spec.response, by="generate", normalise="none")
+        return self._with(msgspec.structs.replace(spec, prompt=prompt, response=response), self.items)
+
+    def _with(self, spec: TaskSpec, items: tuple[Item, ...]) -> Task:
+        task = Task.__new__(Task)
+        task._assemble(spec, items, self.pool, self.source, self.origin, self.where)
+        return task
+
+
+def item_hash(item: Item) -> str:
+    """Hash of what an item asks and counts as right."""
+    return content_hash([item.fields, item.choices, item.target, item.group])
+
+
+def _items_hash(items: Sequence[Item], *, ordered: bool) -> str:
+    pairs = [(item.id, item_hash(item)) for item in items]
+    return content_hash(pairs if ordered else sorted(pairs))
+
+
+def _right(item: Item) -> int:
+    return len(set(item.target)) if isinstance(item.target, list) else 1
