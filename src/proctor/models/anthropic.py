@@ -1,0 +1,144 @@
+"""The Anthropic Messages API."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import msgspec
+
+from proctor.canonical import content_hash
+from proctor.errors import ModelError
+from proctor.models.base import Ask, Kind, Preview, plain_text
+from proctor.models.chat import finished_text, preview_turns, refused_parameter, turns
+from proctor.models.connection import CallFailed, Endpoint, HttpOptions, Line
+from proctor.models.http import HttpModel
+from proctor.models.openai import read_key
+from proctor.models.options import read_options
+from proctor.models.prices import price
+from proctor.types import Generate, Likelihood, Request, Response
+
+_OFFICIAL = "https://api.anthropic.com"
+_VERSION = "2023-06-01"
+_FINISH = {"max_tokens": "length", "model_context_window_exceeded": "length", "refusal": "refused"}
+
+
+class _Block(msgspec.Struct):
+    type: str
+    text: str = ""
+    thinking: str = ""
+
+
+class _Usage(msgspec.Struct):
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+
+
+class _Answer(msgspec.Struct):
+    content: list[_Block]
+    stop_reason: str | None = None
+    usage: _Usage | None = None
+    model: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Answer).decode
+
+
+class AnthropicModel(HttpModel):
+    """A model behind the Anthropic Messages API (https://docs.anthropic.com/en/api/messages).
+
+    The prefill is the last assistant turn, without white space at its end, which the API refuses; models that refuse prefill
+    altogether get it at the end of the user's turn. Seeds do not exist there and are not sent.
+
+    Args:
+        uri: as the user named it.
+        base: URL before `/v1/messages`.
+        model: the model's name.
+        options: see `HttpOptions`.
+        secret: the key.
+    """
+
+    def __init__(self, uri: str, base: str, model: str, options: HttpOptions, secret: str) -> None:
+        self.uri, self.model, self.options = uri, model, options
+        base = base.rstrip("/")
+        self.endpoint = Endpoint(base, {"x-api-key": secret, "anthropic-version": _VERSION}, secret)
+        self.fingerprint = content_hash(["anthropic-api 1", base, model])
+        self.kinds: frozenset[Kind] = frozenset({"generate"})
+        self._not_sent: set[str] = set()  # parameters the model refuses
+
+    async def respond(self, line: Line, ask: Ask) -> Response:
+        request = ask.request
+        if isinstance(request, Likelihood):
+            return Response(finish="error", error="the Anthropic API gives no log-likelihoods")
+        while True:
+            body = self._body(request)
+            try:
+                sent = await line.send("/v1/messages", body, _decode)
+                break
+            except CallFailed as failed:
+                optional = [n for n in ("temperature", "top_p", "stop_sequences") if n in body]
+                prefilled = body["messages"] and body["messages"][-1]["role"] == "assistant"
+                name = refused_parameter(failed, [*optional, *(["prefill"] if prefilled else [])])
+                if name is None:
+                    raise
+                self._not_sent.add(name)
+        answer = sent.value
+        content = "".join(block.text for block in answer.content if block.type == "text")
+        thinking = "".join(block.thinking for block in answer.content if block.type == "thinking")
+        text, finish = finished_text(content, thinking, request.stop, _FINISH.get(answer.stop_reason or "", "stop"))
+        usage = answer.usage or _Usage()
+        given = usage.input_tokens
+        if given is not None:  # the API counts cached tokens apart
+            given += (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0)
+        response = Response(
+            text=text,
+            finish=finish,
+            input_tokens=given,
+            output_tokens=usage.output_tokens,
+            cached_tokens=usage.cache_read_input_tokens,
+            started_at=sent.started_at,
+            latency=sent.latency,
+            retries=sent.retries,
+            served_by=answer.model,
+        )
+        cost = price(self.model, "anthropic", response)
+        return response if cost is None else msgspec.structs.replace(response, cost=cost)
+
+    def _body(self, request: Generate) -> dict[str, Any]:
+        messages, prefill = turns(request.prompt, keep_prefill="prefill" not in self._not_sent)
+        said = [{"role": m.role, "content": m.content} for m in messages if m.role != "system"]
+        if prefill.rstrip():
+            said.append({"role": "assistant", "content": prefill.rstrip()})
+        body: dict[str, Any] = {"model": self.model, "max_tokens": request.max_tokens, "messages": said, "temperature": request.temperature}
+        system = "\n\n".join(m.content for m in messages if m.role == "system")
+        if system:
+            body["system"] = system
+        if request.top_p != 1.0:
+            body["top_p"] = request.top_p
+        stops = [s for s in request.stop if s.strip()]  # the API refuses stop texts that are only white space; they are cut here
+        if stops:
+            body["stop_sequences"] = stops
+        return {key: value for key, value in body.items() if key not in self._not_sent}
+
+    def preview(self, request: Request) -> Preview:
+        if isinstance(request, Likelihood):
+            return Preview(tuple(plain_text(p)[0] for p in request.prompts), None, "not sent: the Anthropic API gives no log-likelihoods")
+        return preview_turns(request, keep_prefill="prefill" not in self._not_sent)
+
+    def describe(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {"endpoint": self.endpoint.base, "model": self.model, "api": "messages", "version": _VERSION}
+        if self._not_sent:
+            facts["not_sent"] = sorted(self._not_sent)
+        return facts
+
+
+def open_anthropic(scheme: str, path: str, options: dict[str, str], uri: str) -> AnthropicModel:
+    """`anthropic:MODEL`. Raises `ModelError` for a missing model name or key."""
+    chosen = read_options(uri, options, HttpOptions)
+    if not path:
+        raise ModelError("model anthropic: which model? for example anthropic:claude-sonnet-4-5")
+    secret = read_key(uri, chosen.key_env or "ANTHROPIC_API_KEY", required=True)
+    assert secret is not None
+    return AnthropicModel(uri, os.environ.get("ANTHROPIC_BASE_URL") or _OFFICIAL, path, chosen, secret)

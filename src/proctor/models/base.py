@@ -1,0 +1,118 @@
+"""The one protocol every model speaks: a stream of requests in, a stream of responses out, in any order."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from proctor.types import Item, Likelihood, Prompt, Request, Response
+
+Kind = Literal["generate", "likelihood"]
+
+
+class Ask(Struct, frozen=True):
+    """One request on its way to a model.
+
+    Models answer `request`; `task`, `item`, `epoch` and `targets` are for what stands in for a model: predictions made
+    elsewhere, and baselines.
+
+    Attributes:
+        index: position in the run's plan; unique within the run.
+        task: name of the task.
+        item: the item asked about.
+        epoch: 0 for the first time the item is asked.
+        request: what is asked.
+        pool: the items that could serve as examples for the task (baselines guess from their targets).
+    """
+
+    index: int
+    task: str
+    item: Item
+    epoch: int
+    request: Request
+    pool: tuple[Item, ...] = ()
+
+
+class Preview(Struct, frozen=True):
+    """What a model will see for one request.
+
+    Attributes:
+        texts: the rendered texts, one per prompt of the request.
+        tokens: the same as token texts, where the model has a tokenizer here; else None.
+        note: how it was rendered ("chat template of the model", "sent as chat messages", …).
+    """
+
+    texts: tuple[str, ...]
+    tokens: tuple[tuple[str, ...], ...] | None
+    note: str
+
+
+class Model(abc.ABC):
+    """Something that answers requests.
+
+    Opening one is cheap: weights are loaded and connections made at the first answer or preview, so that a run whose answers
+    are all kept needs neither.
+
+    Attributes:
+        uri: the model as the user named it, without secrets.
+        fingerprint: changes whenever the answers might: weights, file contents, endpoint, settings. Kept answers are looked up by it.
+        kinds: which kinds of request it answers.
+    """
+
+    uri: str
+    fingerprint: str
+    kinds: frozenset[Kind]
+
+    @abc.abstractmethod
+    def answer(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:
+        """Answer every ask exactly once, in any order, reading `asks` no further ahead than is useful.
+
+        A request that cannot be answered yields a `Response` with `finish="error"`; an exception means that nothing further can be
+        answered (`ModelError` with a message for the user).
+        """
+
+    def preview(self, request: Request) -> Preview:
+        """What the model will see for `request`."""
+        prompts = request.prompts if isinstance(request, Likelihood) else (request.prompt,)
+        return Preview(tuple(plain_text(p)[0] for p in prompts), None, "as running text")
+
+    def count_tokens(self, text: str) -> int | None:
+        """Tokens in `text`, exactly; None where the model's tokenizer is not at hand."""
+        return None
+
+    def describe(self) -> dict[str, Any]:
+        """Facts for the manifest: parameters, dtype, device, context length, hash of the chat template, … Called after a run."""
+        return {}
+
+    def close(self) -> None:
+        """Let go of weights and connections."""
+        return
+
+
+def plain_text(prompt: Prompt) -> tuple[str, str]:
+    """A prompt as one running text, and the delimiter that stands between it and the answer.
+
+    System text, then each exchange as question + delimiter + answer, joined by the separator; then the prefill. The delimiter
+    after the text is empty where the text is empty or already ends in white space.
+
+    Returns:
+        (text, delimiter before a continuation)
+    """
+    text = ""
+    previous = ""
+    for message in prompt.messages:
+        if message.role == "assistant" and previous == "user":
+            text += _glue(text, prompt.delimiter) + message.content
+        else:
+            text += (prompt.separator if text else "") + message.content
+        previous = message.role
+    if prompt.prefill:
+        text += _glue(text, prompt.delimiter) + prompt.prefill
+    return text, _glue(text, prompt.delimiter)
+
+
+def _glue(text: str, delimiter: str) -> str:
+    return "" if not text or text[-1].isspace() else delimiter

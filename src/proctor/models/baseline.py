@@ -1,0 +1,133 @@
+"""What one gets without a model: guessing at random, and always giving the most frequent answer."""
+
+from __future__ import annotations
+
+import math
+import random
+import string
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from proctor.canonical import content_hash, seeded
+from proctor.errors import ModelError, nearest
+from proctor.models.base import Ask, Kind, Model
+from proctor.models.options import read_options
+from proctor.types import Item, Likelihood, Response
+
+_NAMES = ("random", "majority")
+
+
+class _RandomOptions(msgspec.Struct):
+    seed: int = 0
+
+
+class _NoOptions(msgspec.Struct):
+    pass
+
+
+class BaselineModel(Model):
+    """Answers from the pool of a task's targets, never from the item's own.
+
+    `random`: a choice drawn uniformly; for free answers the target of another item, drawn uniformly. Depends on nothing but seed,
+    task, item and epoch. `majority`: the answer that is right most often among the items outside the item's own group (or, where there
+    are none, among the other items); of several the first in sorted order. Targets that are no text, such as constraints, give an
+    empty text.
+
+    Log-likelihoods: the chosen continuation has 0, the others a little less the longer they are, so that the choice is the same under
+    every normalisation and its probabilities are near uniform. A single continuation (rolling likelihood, a word to predict) has
+    ln(1/256) per byte of UTF-8, and as many tokens as bytes.
+
+    Args:
+        which: `random` or `majority`.
+        seed: of `random`.
+        uri: as the user named it.
+    """
+
+    kinds: frozenset[Kind] = frozenset({"generate", "likelihood"})
+
+    def __init__(self, which: Literal["random", "majority"], seed: int, uri: str) -> None:
+        self.uri, self._which, self._seed = uri, which, seed
+        self.fingerprint = content_hash(["baseline 1", which, seed if which == "random" else None])
+
+    def answer(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:
+        for ask in asks:
+            yield ask, self._respond(ask)
+
+    def _respond(self, ask: Ask) -> Response:
+        request = ask.request
+        if isinstance(request, Likelihood):
+            texts = request.continuations
+            chosen = self._choice(ask, len(texts)) if len(texts) > 1 else None
+            return _likelihoods(texts, len(request.prompts), chosen)
+        if ask.item.choices:
+            return Response(text=_letter(self._choice(ask, len(ask.item.choices)), ask.item))
+        return Response(text=self._text(ask))
+
+    def _choice(self, ask: Ask, count: int) -> int:
+        if self._which == "random":
+            return self._draws(ask).randrange(count)
+        right = Counter(index for item in _others(ask) for index in _indices(item.target) if index < count)
+        return _most_frequent(right) if right else 0
+
+    def _text(self, ask: Ask) -> str:
+        if self._which == "random":
+            others = [item for item in ask.pool if item.id != ask.item.id]
+            return _target_text(self._draws(ask).choice(others).target) if others else ""
+        texts = Counter(_target_text(item.target) for item in _others(ask))
+        return _most_frequent(texts) if texts else ""
+
+    def _draws(self, ask: Ask) -> random.Random:
+        return random.Random(seeded("baseline:random", self._seed, ask.task, ask.item.id, ask.epoch))
+
+
+def _others(ask: Ask) -> list[Item]:
+    """The items to learn from: of other groups, or else the other items."""
+    apart = [item for item in ask.pool if item.id != ask.item.id and (not ask.item.group or item.group != ask.item.group)]
+    return apart or [item for item in ask.pool if item.id != ask.item.id]
+
+
+def _most_frequent(counts: Counter[Any]) -> Any:
+    return min(counts, key=lambda value: (-counts[value], value))
+
+
+def _indices(target: Any) -> list[int]:
+    found = target if isinstance(target, list | tuple) else [target]
+    return [index for index in found if isinstance(index, int) and not isinstance(index, bool) and index >= 0]
+
+
+def _target_text(target: Any) -> str:
+    """A target as an answer: itself, or the first of several accepted texts; empty for structured targets."""
+    if isinstance(target, list | tuple) and target:
+        target = target[0]
+    if isinstance(target, str):
+        return target
+    return str(target) if isinstance(target, int | float) else ""
+
+
+def _letter(index: int, item: Item) -> str:
+    return string.ascii_uppercase[index] if len(item.choices) <= len(string.ascii_uppercase) else item.choices[index]
+
+
+def _likelihoods(texts: tuple[str, ...], prompts: int, chosen: int | None) -> Response:
+    lengths = [len(text.encode("utf-8", "surrogatepass")) for text in texts]
+    if chosen is None:
+        values = tuple(-length * math.log(256) for length in lengths)
+    else:
+        values = tuple(0.0 if i == chosen else -1e-6 * max(1, length) for i, length in enumerate(lengths))
+    # The same without the question would take the choice away again: there, all are alike.
+    rows = (values, *[tuple(0.0 for _ in texts)] * (prompts - 1))
+    greedy = tuple(tuple(i == chosen for i in range(len(texts))) for _ in range(prompts))
+    return Response(loglikelihoods=rows, greedy=greedy, token_counts=tuple(max(1, length) for length in lengths))
+
+
+def open_baseline(scheme: str, path: str, options: dict[str, str], uri: str) -> BaselineModel:
+    """`baseline:random` (option `seed`) or `baseline:majority`. Raises `ModelError` for another name or option."""
+    if path == "random":
+        return BaselineModel("random", read_options(uri, options, _RandomOptions).seed, uri)
+    if path == "majority":
+        read_options(uri, options, _NoOptions)
+        return BaselineModel("majority", 0, uri)
+    raise ModelError(f"model {uri}: unknown baseline '{path}'{nearest(path, _NAMES)}; there are: baseline:random, baseline:majority")

@@ -1,0 +1,326 @@
+"""The OpenAI API, and every server that speaks it: chat completions, completions, log-likelihoods by echo.
+
+`openai:MODEL` is the official API: chat only. `http(s)://host:port/v1#MODEL` is any other server; whether it can give log-likelihoods
+is found out by asking it, once, when that is first needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from proctor.canonical import content_hash
+from proctor.errors import ModelError
+from proctor.models import echo
+from proctor.models.base import Ask, Kind, Preview, plain_text
+from proctor.models.chat import finished_text, preview_texts, preview_turns, refused_parameter, turns
+from proctor.models.connection import CallFailed, Endpoint, HttpOptions, Line, Sent
+from proctor.models.http import HttpModel
+from proctor.models.options import read_options
+from proctor.models.prices import price
+from proctor.types import Generate, Likelihood, Prompt, Request, Response
+
+_OFFICIAL = "https://api.openai.com/v1"
+_MAX_STOPS = 4  # of the official API; the rest is cut here
+_PROBE_TEXT = "1 2 3 4 5 6 7 8"
+
+
+class OpenAIOptions(HttpOptions, frozen=True, kw_only=True):
+    """Options of an OpenAI-compatible API.
+
+    Attributes:
+        api: `chat` sends everything as chat messages, `completions` everything as running text; `auto` sends prompts of style `plain`
+            as running text where the server takes it, and the rest as chat messages.
+    """
+
+    api: Literal["auto", "chat", "completions"] = "auto"
+
+
+class _Part(msgspec.Struct):
+    type: str = "text"
+    text: str = ""
+
+
+class _Message(msgspec.Struct):
+    content: str | list[_Part] | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+
+
+class _Details(msgspec.Struct):
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _Details | None = None
+    completion_tokens_details: _Details | None = None
+
+
+class _Choice(msgspec.Struct):
+    """`message` of a chat completion, `text` of a completion; exactly one must be there."""
+
+    message: _Message | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+    logprobs: Any = None
+
+
+class _Completion(msgspec.Struct):
+    choices: list[_Choice]
+    usage: _Usage | None = None
+    model: str | None = None
+
+
+_decode_completion = msgspec.json.Decoder(_Completion).decode
+
+
+def _decode_chat(data: bytes) -> _Completion:
+    answer = _decode_completion(data)
+    if not answer.choices or answer.choices[0].message is None or answer.choices[0].finish_reason == "error":
+        raise ValueError("no message in it")
+    return answer
+
+
+def _decode_text(data: bytes) -> _Completion:
+    answer = _decode_completion(data)
+    if not answer.choices or answer.choices[0].text is None:
+        raise ValueError("no text in it")
+    return answer
+
+
+def _decode_echo(data: bytes) -> tuple[_Completion, echo.Logprobs]:
+    answer = _decode_text(data)
+    return answer, msgspec.convert(answer.choices[0].logprobs, echo.Logprobs)
+
+
+class OpenAIModel(HttpModel):
+    """A model behind an OpenAI-compatible API.
+
+    Args:
+        uri: as the user named it.
+        base: URL up to and including `/v1`.
+        model: the name the server knows it by.
+        official: the API of OpenAI itself, or a stand-in for it: chat only, `max_completion_tokens`, at most four stop texts.
+        options: see `OpenAIOptions`.
+        secret: the key; None where the server wants none.
+    """
+
+    def __init__(self, uri: str, base: str, model: str, official: bool, options: OpenAIOptions, secret: str | None) -> None:
+        self.uri, self.model, self.official, self.options = uri, model, official, options
+        self.endpoint = Endpoint(base.rstrip("/"), {"Authorization": f"Bearer {secret}"} if secret else {}, secret)
+        self._api = "chat" if official and options.api == "auto" else options.api
+        self.fingerprint = content_hash(["openai-api 1", self.endpoint.base, model, official, self._api])
+        self._not_sent: set[str] = set()  # parameters the model refuses
+        self._no_likelihood: str | None = "the OpenAI chat API gives no log-likelihoods of a text" if self._api == "chat" else None
+        self._takes_text = self._api == "completions"
+        self._kinds: frozenset[Kind] | None = frozenset({"generate"}) if self._api == "chat" else None
+
+    @property
+    def kinds(self) -> frozenset[Kind]:  # type: ignore[override]
+        """`generate`; also `likelihood` where the server echoes log-probabilities.
+
+        The first look asks the server, with two small requests. Raises `ModelError` where none answers.
+        """
+        if self._kinds is None:
+            self._no_likelihood = self.call(self._probe)  # raises where the server is dead
+            self._kinds = frozenset({"generate"} if self._no_likelihood else {"generate", "likelihood"})
+        return self._kinds
+
+    async def _probe(self, line: Line) -> str | None:
+        """Why the server gives no log-likelihoods, or None where it does.
+
+        The text the server itself thinks most likely is sent back to it: if its first token is not the most likely one by its
+        log-probabilities, they are not those of the tokens they stand beside (llama-cpp-python, for models without a start token).
+        """
+        try:
+            body = {"model": self.model, "prompt": _PROBE_TEXT, "max_tokens": 4, "temperature": 0.0}
+            said = (await line.send("/completions", body, _decode_text)).value.choices[0].text or ""
+            self._takes_text = True
+            text = _PROBE_TEXT + (said or " 9")
+            answer, logprobs = (await line.send("/completions", echo.echo_body(text, self.model), _decode_echo)).value
+            first_is_greedy = echo.score_tail(logprobs, text, len(_PROBE_TEXT), _generated(answer)).first_greedy
+        except CallFailed as failed:
+            if failed.problem.status == 404 and "model" in failed.problem.detail.lower():
+                raise ModelError(f"{self.uri}: {failed.problem.detail}") from None
+            return f"the server does not echo log-probabilities ({failed})"
+        except ValueError as error:
+            return f"the log-probabilities the server echoes cannot be used: {error}"
+        if said and not first_is_greedy:
+            return (
+                "the log-probabilities the server echoes are not those of its tokens: by them, its own greedy answer is not the likeliest"
+            )
+        return None
+
+    def answer(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:
+        _ = self.kinds  # what the server takes must be known by now
+        yield from super().answer(asks)
+
+    async def respond(self, line: Line, ask: Ask) -> Response:
+        request = ask.request
+        if isinstance(request, Likelihood):
+            return await self._likelihood(line, request)
+        if self._as_text(request.prompt):
+            return await self._complete(line, request)
+        return await self._chat(line, request)
+
+    def _as_text(self, prompt: Prompt) -> bool:
+        if self._api != "auto":
+            return self._api == "completions"
+        return prompt.style == "plain" and self._takes_text
+
+    async def _chat(self, line: Line, request: Generate) -> Response:
+        messages, _ = turns(request.prompt, keep_prefill=False)
+        body = {
+            "messages": messages,
+            "max_completion_tokens" if self.official else "max_tokens": request.max_tokens,
+            **self._decoding(request),
+        }
+        try:
+            sent = await self._send(line, "/chat/completions", body, _decode_chat)
+        except CallFailed as failed:
+            if failed.problem.code in ("content_filter", "content_policy_violation"):
+                return Response(text="", finish="refused", error=str(failed), started_at=failed.started_at, retries=failed.retries)
+            raise
+        choice = sent.value.choices[0]
+        message = choice.message
+        assert message is not None
+        content = message.content or ""
+        thinking = message.reasoning_content or message.reasoning or ""
+        if not isinstance(content, str):
+            content = "".join(part.text for part in content if part.type == "text")
+        finish = _finish(choice.finish_reason)
+        if message.refusal:
+            content, finish = content or message.refusal, "refused"
+        text, finish = finished_text(content, thinking, request.stop, finish)
+        return self._response(sent, text=text, finish=finish)
+
+    async def _complete(self, line: Line, request: Generate) -> Response:
+        body = {"prompt": plain_text(request.prompt)[0], "max_tokens": request.max_tokens, **self._decoding(request)}
+        sent = await self._send(line, "/completions", body, _decode_text)
+        choice = sent.value.choices[0]
+        text, finish = finished_text(choice.text or "", "", request.stop, _finish(choice.finish_reason))
+        return self._response(sent, text=text, finish=finish)
+
+    def _decoding(self, request: Generate) -> dict[str, Any]:
+        body: dict[str, Any] = {"model": self.model, "temperature": request.temperature}
+        if request.top_p != 1.0:
+            body["top_p"] = request.top_p
+        if request.seed is not None:
+            body["seed"] = request.seed
+        if request.stop:
+            body["stop"] = request.stop[:_MAX_STOPS] if self.official else request.stop
+        return body
+
+    async def _send(self, line: Line, path: str, body: dict[str, Any], decode: Any) -> Sent[Any]:
+        """Send; where the model refuses a parameter (temperature, of reasoning models), send without it, now and ever after."""
+        while True:
+            body = {key: value for key, value in body.items() if key not in self._not_sent}
+            try:
+                return await line.send(path, body, decode)
+            except CallFailed as failed:
+                name = refused_parameter(failed, [n for n in ("temperature", "top_p", "seed", "stop") if n in body])
+                if name is None:
+                    raise
+                self._not_sent.add(name)
+
+    async def _likelihood(self, line: Line, request: Likelihood) -> Response:
+        if "likelihood" not in (self._kinds or ()):
+            return Response(finish="error", error=self._no_likelihood)
+        pairs = [echo.join(prompt, continuation) for prompt in request.prompts for continuation in request.continuations]
+        sent = await asyncio.gather(*(line.send("/completions", echo.echo_body(text, self.model), _decode_echo) for text, _ in pairs))
+        try:
+            scored = [echo.score_tail(s.value[1], *pair, _generated(s.value[0])) for s, pair in zip(sent, pairs, strict=True)]
+        except ValueError as error:
+            return Response(finish="error", error=f"log-probabilities that cannot be used: {error}", started_at=sent[0].started_at)
+        n = len(request.continuations)
+        rows = [scored[i : i + n] for i in range(0, len(scored), n)]
+        usages = [s.value[0].usage or _Usage() for s in sent]
+        given = [u.prompt_tokens for u in usages if u.prompt_tokens is not None]
+        generated = [u.completion_tokens for u in usages if u.completion_tokens is not None]
+        response = Response(
+            loglikelihoods=tuple(tuple(s.loglikelihood for s in row) for row in rows),
+            greedy=tuple(tuple(s.greedy for s in row) for row in rows),
+            token_counts=tuple(s.tokens for s in rows[0]),
+            input_tokens=sum(given) if len(given) == len(sent) else None,
+            output_tokens=sum(generated) if len(generated) == len(sent) else None,
+            started_at=min(s.started_at for s in sent),
+            latency=max(s.latency for s in sent),
+            retries=sum(s.retries for s in sent),
+            served_by=sent[0].value[0].model,
+        )
+        return self._priced(response)
+
+    def _response(self, sent: Sent[_Completion], *, text: str, finish: Any) -> Response:
+        usage = sent.value.usage or _Usage()
+        given, generated = usage.prompt_tokens_details or _Details(), usage.completion_tokens_details or _Details()
+        return self._priced(
+            Response(
+                text=text,
+                finish=finish,
+                input_tokens=usage.prompt_tokens,
+                output_tokens=usage.completion_tokens,
+                cached_tokens=given.cached_tokens,
+                reasoning_tokens=generated.reasoning_tokens,
+                started_at=sent.started_at,
+                latency=sent.latency,
+                retries=sent.retries,
+                served_by=sent.value.model,
+            )
+        )
+
+    def _priced(self, response: Response) -> Response:
+        cost = price(self.model, "openai" if self.official else self.endpoint.base, response)
+        return response if cost is None else msgspec.structs.replace(response, cost=cost)
+
+    def preview(self, request: Request) -> Preview:
+        if isinstance(request, Likelihood) or request.prompt.style == "plain" or self._as_text(request.prompt):
+            return preview_texts(request)
+        return preview_turns(request, keep_prefill=False)
+
+    def describe(self) -> dict[str, Any]:
+        facts: dict[str, Any] = {"endpoint": self.endpoint.base, "model": self.model, "api": self._api}
+        if self._not_sent:
+            facts["not_sent"] = sorted(self._not_sent)
+        if self._no_likelihood:
+            facts["no_likelihood"] = self._no_likelihood
+        return facts
+
+
+def _finish(reason: str | None) -> Literal["stop", "length", "refused"]:
+    if reason in ("length", "max_tokens", "max_output_tokens"):
+        return "length"
+    return "refused" if reason in ("content_filter", "refusal", "safety") else "stop"
+
+
+def _generated(answer: _Completion) -> int | None:
+    return answer.usage.completion_tokens if answer.usage else None
+
+
+def open_openai(scheme: str, path: str, options: dict[str, str], uri: str) -> OpenAIModel:
+    """`openai:MODEL` and `http(s)://host:port/v1#MODEL`. Raises `ModelError` for a missing model name or key."""
+    chosen = read_options(uri, options, OpenAIOptions)
+    if scheme != "openai":
+        base, _, model = path.partition("#")
+        if not model:
+            raise ModelError(f"model {uri}: which model? write the name the server knows it by after '#': {base}#NAME")
+        return OpenAIModel(uri, base, model, False, chosen, read_key(uri, chosen.key_env, required=chosen.key_env is not None))
+    if not path:
+        raise ModelError("model openai: which model? for example openai:gpt-4.1-mini")
+    base = os.environ.get("OPENAI_BASE_URL") or _OFFICIAL
+    return OpenAIModel(uri, base, path, True, chosen, read_key(uri, chosen.key_env or "OPENAI_API_KEY", required=True))
+
+
+def read_key(uri: str, variable: str | None, *, required: bool) -> str | None:
+    """The key in the environment variable `variable`. Raises `ModelError` naming it where it is needed and not set."""
+    key = os.environ.get(variable, "").strip() if variable else ""
+    if required and not key:
+        raise ModelError(f"model {uri}: set the environment variable {variable} to the key of the API")
+    return key or None

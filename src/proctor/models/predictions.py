@@ -1,0 +1,161 @@
+"""Answers made elsewhere, read from a file: `predictions:FILE`."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from proctor.errors import ModelError, nearest
+from proctor.models.base import Ask, Kind, Model
+from proctor.models.options import read_options
+from proctor.types import Likelihood, Response
+
+_ITEM = ("item", "id")
+_ANSWER = ("answer", "response", "prediction", "text")
+_COLUMNS = ("task", *_ITEM, "epoch", *_ANSWER)
+
+_Key = tuple[str | None, str, int | None]
+
+
+class _NoOptions(msgspec.Struct):
+    pass
+
+
+class PredictionsModel(Model):
+    """Answers each item with the text a file has for it.
+
+    The file is .jsonl (one object a line), .json (a list of objects) or .csv (with a header). Columns: `item` (or `id`), the item's id;
+    one of `answer`, `response`, `prediction`, `text`; optionally `task` and `epoch`. A row without task holds for an item of that id in
+    any task, one without epoch for any epoch; the more particular row wins. An empty `task` or `epoch` is none.
+
+    Args:
+        path: the file.
+        uri: as the user named it.
+
+    Raises:
+        ModelError: a file that cannot be read, unknown or missing columns, two rows for the same thing.
+    """
+
+    kinds: frozenset[Kind] = frozenset({"generate"})
+
+    def __init__(self, path: Path, uri: str) -> None:
+        self.uri = uri
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ModelError(f"model {uri}: cannot read {path}: {(error.strerror or str(error)).lower()}") from None
+        self.fingerprint = hashlib.blake2b(data, digest_size=8).hexdigest()
+        self._texts: dict[_Key, str] = {}
+        for where, row in _rows(path, data):
+            key, text = _entry(row, f"{path}, {where}")
+            if key in self._texts:
+                about = ", ".join(
+                    f"{name} {value}" for name, value in zip(("task", "item", "epoch"), key, strict=True) if value is not None
+                )
+                raise ModelError(f"{path}, {where}: a second prediction for {about}")
+            self._texts[key] = text
+
+    def answer(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:
+        for ask in asks:
+            yield ask, self._find(ask)
+
+    def _find(self, ask: Ask) -> Response:
+        if isinstance(ask.request, Likelihood):
+            return Response(finish="error", error="predictions are texts; they hold no log-likelihoods")
+        for key in (
+            (ask.task, ask.item.id, ask.epoch),
+            (ask.task, ask.item.id, None),
+            (None, ask.item.id, ask.epoch),
+            (None, ask.item.id, None),
+        ):
+            text = self._texts.get(key)
+            if text is not None:
+                return Response(text=text)
+        return Response(finish="error", error=f"no prediction for item {ask.item.id} of task {ask.task}, epoch {ask.epoch}")
+
+    def describe(self) -> dict[str, Any]:
+        return {"predictions": len(self._texts)}
+
+
+def _rows(path: Path, data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(where it stands, row) of every row."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path}: not UTF-8 (byte {error.start})") from None
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        try:
+            for row in reader:
+                where = f"line {reader.line_num}"
+                if None in row or None in row.values():
+                    raise ModelError(f"{path}, {where}: expected {len(reader.fieldnames or ())} fields as in the header")
+                yield where, row
+        except csv.Error as error:
+            raise ModelError(f"{path}, line {reader.line_num}: not CSV: {error}") from None
+    elif suffix in (".jsonl", ".ndjson"):
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.strip():
+                yield f"line {number}", _object(_json(line, f"{path}, line {number}"), f"{path}, line {number}")
+    elif suffix == ".json":
+        rows = _json(text, str(path))
+        if not isinstance(rows, list):
+            raise ModelError(f"{path}: expected a list of objects")
+        for number, row in enumerate(rows, 1):
+            yield f"entry {number}", _object(row, f"{path}, entry {number}")
+    else:
+        raise ModelError(f"{path}: predictions are read from .jsonl, .json or .csv, not '{path.suffix}'")
+
+
+def _json(text: str, where: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise ModelError(f"{where}: not JSON: {error}") from None
+
+
+def _object(row: Any, where: str) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise ModelError(f"{where}: expected an object with the keys item and answer")
+    return row
+
+
+def _entry(row: dict[str, Any], where: str) -> tuple[_Key, str]:
+    for name in row:
+        if name not in _COLUMNS:
+            raise ModelError(f"{where}: unknown column '{name}'{nearest(name, _COLUMNS)}; known: {', '.join(_COLUMNS)}")
+    item, answer = _one(row, _ITEM, where), _one(row, _ANSWER, where)
+    task, epoch = row.get("task"), row.get("epoch")
+    if isinstance(row[item], bool) or not isinstance(row[item], str | int) or row[item] == "":
+        raise ModelError(f"{where}: {item} must be the id of an item")
+    if isinstance(row[answer], bool) or not isinstance(row[answer], str | int | float):
+        raise ModelError(f"{where}: {answer} must be a text")
+    if task is not None and not isinstance(task, str):
+        raise ModelError(f"{where}: task must be a name")
+    try:
+        number = None if epoch is None or epoch == "" else msgspec.convert(epoch, int, strict=False)
+    except msgspec.ValidationError:
+        raise ModelError(f"{where}: epoch must be a number from 0, not {epoch!r}") from None
+    return (task or None, str(row[item]), number), str(row[answer])
+
+
+def _one(row: dict[str, Any], names: tuple[str, ...], where: str) -> str:
+    found = [name for name in names if name in row]
+    if len(found) != 1:
+        raise ModelError(f"{where}: expected exactly one of the columns {', '.join(names)}; found {' and '.join(found) or 'none'}")
+    return found[0]
+
+
+def open_predictions(scheme: str, path: str, options: dict[str, str], uri: str) -> PredictionsModel:
+    """`predictions:FILE`."""
+    read_options(uri, options, _NoOptions)
+    if not path:
+        raise ModelError("model predictions: which file? for example predictions:answers.jsonl")
+    return PredictionsModel(Path(path).expanduser(), uri)
