@@ -1,0 +1,187 @@
+"""How sure a task's number is: standard errors of means and of corpus metrics, and small-sample intervals.
+
+The items of a task count as a sample from all the items the task could have had; items of one group (a shared passage) as one draw.
+Epochs are averaged within items first: asking again tells nothing about other items.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+CELLS = 4_000_000  # resampling weights held at once: 32 MB
+
+
+class Estimate(Struct, frozen=True):
+    """A number with its uncertainty.
+
+    Attributes:
+        value: None where undefined (nothing to average, correlation of constants).
+        stderr: its standard error; None where undefined (one item, one group).
+        n: items that counted.
+        groups: independent draws among them; equal to `n` where nothing is grouped.
+    """
+
+    value: float | None
+    stderr: float | None
+    n: int
+    groups: int
+
+
+def mean_with_stderr(values: ArrayLike, groups: Sequence[str] | None = None) -> Estimate:
+    """The mean of `values` and its standard error.
+
+    Ungrouped: sd(ddof=1)/√n. Where some group has more than one item: cluster-robust, √(Σ_c (Σ_{i∈c} (s_i − s̄))²)/n
+    (Miller 2024, "Adding error bars to evals") × √(G/(G−1)).
+
+    Args:
+        values: shape (n,); NaN entries do not count.
+        groups: shape (n,), the group of each item; an item with an empty text is a group of its own.
+    """
+    import numpy as np
+
+    array = np.asarray(values, dtype=np.float64)
+    codes, n_groups = _group_codes(groups, len(array))
+    kept = ~np.isnan(array)
+    if not kept.all():
+        array = array[kept]
+        codes = np.unique(codes[kept], return_inverse=True)[1]
+        n_groups = int(codes.max()) + 1 if len(codes) else 0
+    n = len(array)
+    if n == 0:
+        return Estimate(None, None, 0, 0)
+    mean = float(array.mean())
+    if n_groups < 2:
+        return Estimate(mean, None, n, n_groups)
+    sums = np.bincount(codes, weights=array - mean, minlength=n_groups)
+    stderr = math.sqrt(float(sums @ sums) * n_groups / (n_groups - 1)) / n  # groups of one: exactly sd(ddof=1)/√n
+    return Estimate(mean, stderr, n, n_groups)
+
+
+def item_means(values: ArrayLike, item_index: ArrayLike, n_items: int) -> NDArray[np.float64]:
+    """Means over epochs.
+
+    Args:
+        values: shape (attempts,); NaN entries do not count.
+        item_index: shape (attempts,), the item of each attempt, 0 … n_items − 1.
+        n_items: how many items there are.
+
+    Returns:
+        shape (n_items,); NaN for an item without values.
+    """
+    import numpy as np
+
+    array = np.asarray(values, dtype=np.float64)
+    index = np.asarray(item_index, dtype=np.int64)
+    kept = ~np.isnan(array)
+    sums = np.bincount(index[kept], weights=array[kept], minlength=n_items)
+    counts = np.bincount(index[kept], minlength=n_items)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def metric_estimate(
+    statistics: ArrayLike,
+    value: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    groups: Sequence[str] | None = None,
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> Estimate:
+    """A metric of summed statistics (F1, BLEU, correlation, perplexity), with a bootstrap standard error.
+
+    Groups, or items where nothing is grouped, are drawn with replacement. The spread of the resampled metric is widened by
+    √(G/(G−1)), so that a mean gets the standard error `mean_with_stderr` gives it.
+
+    Args:
+        statistics: shape (n, k), additive statistics of each attempt; rows with a NaN do not count.
+        value: array (..., k) of summed statistics -> array (...) of the metric; NaN where undefined.
+        groups: shape (n,); with epochs, the item (or its group) of each attempt. An empty text is a group of its own.
+        seed, resamples: of the bootstrap; the same seed gives the same standard error.
+    """
+    import numpy as np
+
+    array = np.asarray(statistics, dtype=np.float64)
+    codes, _ = _group_codes(groups, len(array))
+    kept = ~np.isnan(array).any(axis=1)
+    array, codes = array[kept], np.unique(codes[kept], return_inverse=True)[1]
+    n, k = array.shape
+    if n == 0:
+        return Estimate(None, None, 0, 0)
+    n_groups = int(codes.max()) + 1
+    sums = np.zeros((n_groups, k))
+    np.add.at(sums, codes, array)
+    with np.errstate(all="ignore"):
+        number = float(value(sums.sum(axis=0)))
+    if not math.isfinite(number):
+        return Estimate(None, None, n, n_groups)
+    if n_groups < 2:
+        return Estimate(number, None, n, n_groups)
+
+    rng = np.random.default_rng(seed)
+    block = max(1, CELLS // n_groups)
+    drawn: list[NDArray[np.float64]] = []
+    for start in range(0, resamples, block):
+        rows = min(block, resamples - start)
+        picks = rng.integers(0, n_groups, size=(rows, n_groups))
+        picks += np.arange(rows)[:, None] * n_groups
+        weights = np.bincount(picks.ravel(), minlength=rows * n_groups).reshape(rows, n_groups)
+        with np.errstate(all="ignore"):
+            drawn.append(np.asarray(value(weights @ sums), dtype=np.float64))
+    values = np.concatenate(drawn)
+    values = values[np.isfinite(values)]
+    if len(values) < max(2, resamples // 2):  # mostly undefined: what is left says little about the spread
+        return Estimate(number, None, n, n_groups)
+    return Estimate(number, float(values.std(ddof=1)) * math.sqrt(n_groups / (n_groups - 1)), n, n_groups)
+
+
+def wilson(successes: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval (1927) for a proportion, as (low, high). Raises `ValueError` unless 0 <= successes <= n and n > 0."""
+    if not 0 <= successes <= n or n <= 0:
+        raise ValueError(f"a proportion needs 0 <= successes <= n and n > 0, not {successes} of {n}")
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    share = successes / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def pass_at_k(successes: ArrayLike, epochs: int, k: int) -> NDArray[np.float64]:
+    """Probability that at least one of `k` answers is right, unbiased: 1 − C(n−c, k)/C(n, k) (Chen et al. 2021).
+
+    Args:
+        successes: shape (items,), the right answers c of each item among its n = `epochs`.
+        epochs: how often each item was asked.
+        k: 1 … epochs; another raises `ValueError`.
+
+    Returns:
+        shape (items,).
+    """
+    import numpy as np
+
+    if not 1 <= k <= epochs:
+        raise ValueError(f"pass@{k} needs k between 1 and the number of epochs, {epochs}")
+    wrong = epochs - np.asarray(successes, dtype=np.float64)
+    draws = np.arange(k)
+    missed: NDArray[np.float64] = np.prod(np.clip(wrong[..., None] - draws, 0, None) / (epochs - draws), axis=-1)
+    return 1.0 - missed
+
+
+def _group_codes(groups: Sequence[str] | None, n: int) -> tuple[NDArray[np.int64], int]:
+    """Groups as numbers 0 … G−1; every empty text a group of its own."""
+    import numpy as np
+
+    if groups is None:
+        return np.arange(n), n
+    if len(groups) != n:
+        raise ValueError(f"{n} values but {len(groups)} groups")
+    seen: dict[str | int, int] = {}
+    codes = np.fromiter((seen.setdefault(name or position, len(seen)) for position, name in enumerate(groups)), dtype=np.int64, count=n)
+    return codes, len(seen)

@@ -1,0 +1,235 @@
+"""The static report: one HTML file that needs nothing else, neither network nor script."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from proctor.errors import StoreError
+from proctor.reports import text
+from proctor.reports.leaderboard import Board, Row, boards
+from proctor.reports.profile import MARKS, Part, part, words
+from proctor.reports.tables import chance_text, composite_text, task_label
+from proctor.results.manifest import Manifest, TaskResult
+from proctor.types import STATES
+
+Attempts = Callable[[str, str, int], list[dict[str, Any]]]
+SAMPLES = 5  # attempts shown of each task and model
+LONGEST = 3_000  # characters shown of one text
+PROMPT = 9_000  # characters shown of one prompt
+Z = 1.96  # error bars are 95 % intervals
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+class Bar(Struct, frozen=True):
+    """A bar of a chart; positions in percent of the width."""
+
+    name: str
+    left: float
+    width: float
+    low: float | None
+    high: float | None
+    zero: float
+    number: str
+    kind: str
+    remark: str = ""
+
+
+def write_report(manifests: Iterable[Manifest], attempts: Attempts | None, out: Path) -> list[Path]:
+    """Write `index.html` into the folder `out`.
+
+    Args:
+        manifests: the runs to report.
+        attempts: (run id, task, limit) -> up to `limit` attempts of the task, as rows of `attempts.parquet`; None shows no samples.
+        out: made where it does not exist.
+
+    Returns:
+        the files written.
+
+    Raises:
+        StoreError: `out` cannot be written.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup, escape
+
+    runs = list(manifests)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["visible"] = lambda value: text.visible(str(value))
+    environment.filters["name"] = lambda value: Markup(re.sub(r"(?<=[/:#_.-])(?=\w)", "<wbr>", str(escape(text.visible(str(value))))))  # noqa: S704
+    environment.globals |= {
+        "score_text": text.score_text,
+        "states_text": text.states_text,
+        "duration": text.duration_text,
+        "tokens": text.tokens_text,
+        "cost": text.cost_text,
+        "date": _date,
+        "chance_text": chance_text,
+        "task_label": task_label,
+        "composite_text": composite_text,
+        "marks": MARKS,
+        "certainty_note": text.certainty_note,
+    }
+    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    found = boards(runs)
+    by_id = {(run.suite_hash, run.run): run for run in runs}
+    page = environment.get_template("index.html").render(
+        style=Markup(style),  # noqa: S704 (ours, not foreign)
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        boards=[_board(board, by_id, attempts) for board in found],
+        newest=_date(max((run.finished_at or run.started_at for run in runs), default=None)),
+        models=len({run.fingerprint for run in runs}),
+    )
+    path = out / "index.html"
+    partial = out / "index.html.partial"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(page.encode("utf-8", "replace"))
+        partial.replace(path)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from None
+    return [path]
+
+
+def _board(board: Board, runs: dict[tuple[str, str], Manifest], attempts: Attempts | None) -> dict[str, Any]:
+    parts = [part(board, row) for row in board.rows]
+    return {
+        "board": board,
+        "items": sum(result.items for result in board.any_result.values()),
+        "composites": _bars([(row.label, row.composite.value, row.composite.stderr, "", "") for row in board.rows]),
+        "models": [_model(one, runs[board.suite_hash, one.row.run], attempts) for one in parts],
+    }
+
+
+def _model(of: Part, run: Manifest, attempts: Attempts | None) -> dict[str, Any]:
+    rows = []
+    for standing in of.standings.standings:
+        remark = {"strength": "strength", "weakness": "weakness", "": "at chance" if standing.at_chance else ""}[standing.verdict]
+        rows.append((standing.task, standing.score, standing.stderr, remark.replace(" ", "-"), remark))
+    groups = [("By domain", of.standings.domains), ("By capability", of.standings.capabilities)]
+    return {
+        "row": of.row,
+        "run": run,
+        "words": words(of),
+        "bars": _bars(rows),
+        "groups": [(title, _bars([(mean.name, mean.value, mean.stderr, "", "") for mean in means])) for title, means in groups if means],
+        "samples": _samples(of.row, attempts) if attempts else [],
+    }
+
+
+def _bars(rows: list[tuple[str, float | None, float | None, str, str]]) -> list[Bar]:
+    """Bars of chance-corrected scores on one axis, which reaches below 0 (guessing) only as far as it must, and up to 1 (perfect)."""
+    lows = [value - Z * (stderr or 0.0) for _, value, stderr, _, _ in rows if value is not None]
+    start = max(-1.0, min([0.0, *lows]))
+
+    def place(value: float) -> float:
+        return round(100 * (min(1.0, max(start, value)) - start) / (1.0 - start), 2)
+
+    bars = []
+    for name, value, stderr, kind, remark in rows:
+        number = text.number_text(value, stderr, share=True)
+        if value is None:
+            bars.append(Bar(name, place(0.0), 0.0, None, None, place(0.0), number, kind, remark))
+            continue
+        ends = sorted((place(0.0), place(value)))
+        low, high = (None, None) if not stderr else (place(value - Z * stderr), place(value + Z * stderr))
+        bars.append(Bar(name, ends[0], round(ends[1] - ends[0], 2), low, high, place(0.0), number, kind, remark))
+    return bars
+
+
+def _samples(row: Row, attempts: Attempts) -> list[dict[str, Any]]:
+    shown = []
+    for task, result in row.tasks.items():
+        rows = attempts(row.run, task, SAMPLES)[:SAMPLES]
+        if rows:
+            shown.append({"task": task, "result": result, "attempts": [_attempt(attempt, result) for attempt in rows]})
+    return shown
+
+
+def _attempt(row: dict[str, Any], result: TaskResult) -> dict[str, Any]:
+    """What the page shows of one attempt: every text cut to a length and made visible."""
+    request = _json(row.get("request"))
+    texts = [
+        ("expected", _expected(row.get("target"), request, result)),
+        ("answer", row.get("answer")),
+        ("reason", row.get("reason")),
+        ("error", row.get("error")),
+    ]
+    score = row.get("score")
+    return {
+        "item": row.get("item"),
+        "epoch": row.get("epoch") or 0,
+        "state": row.get("state") if row.get("state") in STATES else "failed",
+        "score": text.ABSENT if score is None else text.number_text(score, share=text.is_share(result.main)),
+        "turns": _turns(request),
+        "response": text.shortened(row["text"], LONGEST) if isinstance(row.get("text"), str) else None,
+        "choices": _choices(request, row.get("loglikelihoods")),
+        "facts": [(name, *text.shortened(_plain(value), LONGEST)) for name, value in texts if value not in (None, "")],
+        "finish": row.get("finish") if row.get("finish") not in (None, "stop") else None,
+    }
+
+
+def _turns(request: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """(role, text, note) of the prompt's turns; the last ones where the whole is too long."""
+    prompts = request.get("prompts") or [request.get("prompt")]
+    prompt = prompts[0] if isinstance(prompts[0], dict) else {}
+    turns = [(str(turn.get("role", "")), str(turn.get("content", ""))) for turn in prompt.get("messages", []) if isinstance(turn, dict)]
+    if prompt.get("prefill"):
+        turns.append(("answer begins", str(prompt["prefill"])))
+    shown: list[tuple[str, str, str]] = []
+    room = PROMPT
+    for index in range(len(turns) - 1, -1, -1):
+        if room <= 0:
+            return [("", "", f"{index + 1} earlier turns not shown"), *shown]
+        role, content = turns[index]
+        shown.insert(0, (role, *text.shortened(content, min(LONGEST, room))))
+        room -= len(content)
+    return shown
+
+
+def _choices(request: dict[str, Any], loglikelihoods: Any) -> list[tuple[str, str, bool]]:
+    """(continuation, log-likelihood, whether it is the likeliest) of a likelihood request; at most 20."""
+    if not loglikelihoods or not request.get("continuations"):
+        return []
+    numbers = list(loglikelihoods[0])
+    best = max(numbers)
+    pairs = zip(request["continuations"], numbers, strict=False)
+    return [(text.shortened(str(choice), 500)[0], f"{number:.4g}", number == best) for choice, number in list(pairs)[:20]]
+
+
+def _expected(target: Any, request: dict[str, Any], result: TaskResult) -> Any:
+    """The target; of multiple choice, the right choices as the model was asked for them."""
+    choices = request.get("continuations") or list("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    if (result.protocol.get("response") or {}).get("kind") != "choice":
+        return target
+    try:
+        right = msgspec.json.decode(str(target), type=int | list[int])
+        return " or ".join(str(choices[index]) for index in ([right] if isinstance(right, int) else right))
+    except (msgspec.DecodeError, IndexError):
+        return target
+
+
+def _json(value: Any) -> dict[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = msgspec.json.decode(value.encode("utf-8", "replace"))
+        except msgspec.DecodeError:
+            return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _date(moment: float | None) -> str:
+    return text.ABSENT if not moment else datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M UTC")

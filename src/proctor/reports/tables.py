@@ -1,0 +1,285 @@
+"""A leaderboard in every format: as a table, as JSON and as long-format records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from proctor.reports.leaderboard import Board, Row, task_score
+from proctor.reports.render import Format, Table, render
+from proctor.reports.text import (
+    ABSENT,
+    certainty_note,
+    cost_text,
+    duration_text,
+    metric_label,
+    number_text,
+    score_text,
+    states_code,
+    states_legend,
+    states_text,
+    tokens_text,
+)
+from proctor.results.manifest import TaskResult
+from proctor.types import STATES
+
+__all__ = ["leaderboard", "leaderboard_json", "leaderboard_table", "render"]
+
+FEW_TASKS = 5  # so many fit across a terminal beside a model's name
+FEW_MODELS = 8  # so many signatures are worth their lines
+
+
+def leaderboard(boards: Sequence[Board], format: Format = "table", *, width: int | None = None, color: bool = False) -> str:  # noqa: A002
+    """The boards as text; see `render`."""
+    return render([leaderboard_table(board) for board in boards], format, width=width, color=color)
+
+
+def leaderboard_table(board: Board) -> Table:
+    """The board, with the shorter of its two lists (tasks, models) across where there are many tasks; states beside the scores."""
+    if len(board.rows) == 1:
+        table = _one_model(board)
+    elif len(board.tasks) > FEW_TASKS and len(board.rows) <= len(board.tasks):
+        table = _tasks_down(board)
+    else:
+        table = _models_down(board)
+    table.title = heading(board)
+    table.notes += _notes(board)
+    table.data = board_json(board)
+    table.records = board_records(board)
+    return table
+
+
+def heading(board: Board, models: bool = True) -> str:
+    """The board's title with its size (also of how many models) and protocol."""
+    counts = [(len(board.rows), "model")] * (models and len(board.rows) > 1)
+    counts += [(len(board.tasks), "task"), (sum(result.items for result in board.any_result.values()), "item")]
+    size = ", ".join(f"{count} {name}{'s' * (count != 1)}" for count, name in counts if count) or "not finished"
+    return f"{board.title} · {size} · protocol {board.suite_hash[:8]}"
+
+
+def composite_text(row: Row) -> str:
+    """The composite in percent, or what stands in its place."""
+    if row.state != "complete":
+        return "incomplete"
+    return number_text(row.composite.value, row.composite.stderr, share=True)
+
+
+def task_label(board: Board, task: str) -> str:
+    """A task's name, with its metric where that is not an accuracy."""
+    label = metric_label(board.any_result[task].main)
+    return f"{task} ({label})" if label else task
+
+
+def chance_text(result: TaskResult) -> str:
+    """The expected score of guessing; `—` where the metric has no bounds."""
+    return ABSENT if result.main.bounds is None else number_text(result.chance, share=tuple(result.main.bounds) == (0.0, 1.0))
+
+
+def _score(row: Row, task: str) -> str:
+    return score_text(row.tasks[task].main) if task in row.tasks else ABSENT
+
+
+def _one_model(board: Board) -> Table:
+    row = board.rows[0]
+    total = composite_text(row)
+    rows = [["composite", total, "", str(sum(result.items for result in row.tasks.values())), ""]]
+    for task, result in row.tasks.items():
+        states = states_text(result.states, result.attempts)
+        rows.append([task_label(board, task), score_text(result.main), chance_text(result), str(result.items), states])
+    tokens = tokens_text(row.input_tokens, row.output_tokens)
+    parts = [f"time {duration_text(row.seconds)}", f"tokens in + out {tokens}", f"cost {cost_text(row.cost)}"]
+    notes = [" · ".join(part for part in parts if not part.endswith(ABSENT))]
+    return Table("", ["task", row.label, "chance", "items", "problems"], rows, notes, left=frozenset({0, 4}), rules=frozenset({1}))
+
+
+def _tasks_down(board: Board) -> Table:
+    """Tasks as rows, models as columns, each with a narrow column for the states of its attempts where there are any."""
+    columns, left = ["task", "items", "chance"], {0}
+    table: list[list[str]] = [["composite", "", ""]]
+    table += [[task_label(board, task), str(board.any_result[task].items), chance_text(board.any_result[task])] for task in board.tasks]
+    resources: list[list[str]] = [["time", "", ""], ["tokens in + out", "", ""], ["cost", "", ""]]
+    for row in board.rows:
+        codes = ["", *(states_code(row.tasks[task].states) if task in row.tasks else "" for task in board.tasks)]
+        scores = [composite_text(row), *(_score(row, task) for task in board.tasks)]
+        totals = [duration_text(row.seconds), tokens_text(row.input_tokens, row.output_tokens), cost_text(row.cost)]
+        columns.append(row.label)
+        for line, text in zip([*table, *resources], [*scores, *totals], strict=True):
+            line.append(text)
+        if any(codes):
+            left.add(len(columns))
+            columns.append("")
+            for line, text in zip([*table, *resources], [*codes, "", "", ""], strict=True):
+                line.append(text)
+    resources = [line for line in resources if any(text not in ("", ABSENT) for text in line[1:])]
+    return Table("", columns, [*table, *resources], left=frozenset(left), rules=frozenset({1, len(table)}))
+
+
+def _models_down(board: Board) -> Table:
+    columns = [
+        "model",
+        "composite",
+        *(task_label(board, task) for task in board.tasks),
+        "problems",
+        "time",
+        "tokens in + out",
+        "cost",
+    ]
+    rows = []
+    for row in board.rows:
+        states: dict[str, int] = {state: sum(result.states.get(state, 0) for result in row.tasks.values()) for state in STATES}
+        attempts = sum(result.attempts for result in row.tasks.values())
+        totals = [duration_text(row.seconds), tokens_text(row.input_tokens, row.output_tokens), cost_text(row.cost)]
+        rows.append([row.label, composite_text(row), *(_score(row, t) for t in board.tasks), states_text(states, attempts), *totals])
+    if board.tasks:
+        count = len(rows)
+        rows.append(["chance", "0.0", *(chance_text(board.any_result[task]) for task in board.tasks), "", "", "", ""])
+        rows.append(["items", "", *(str(board.any_result[task].items) for task in board.tasks), "", "", "", ""])
+    else:
+        count = 0
+    used = [index for index in range(len(columns)) if index < 2 or any(row[index] not in ("", ABSENT) for row in rows)]
+    words = columns.index("problems")
+    return Table(
+        "",
+        [columns[index] for index in used],
+        [[row[index] for index in used] for row in rows],
+        left=frozenset(position for position, index in enumerate(used) if index in (0, words)),
+        rules=frozenset({count} if count else set()),
+    )
+
+
+def _notes(board: Board) -> list[str]:
+    weights = {board.any_result[task].weight for task in board.tasks}
+    mean = "mean" if len(weights - {0.0}) <= 1 else "weighted mean"
+    tasks = "all tasks" if 0.0 not in weights else f"the {len([t for t in board.tasks if board.any_result[t].weight > 0])} tasks that count"
+    notes = [f"composite: {mean} over {tasks} of (score − chance)/(best − chance), in percent; guessing gives 0. ± is one standard error."]
+    used = {state for row in board.rows for result in row.tasks.values() for state, count in result.states.items() if count}
+    legend = states_legend(used)
+    if legend and len(board.rows) > 1 and len(board.tasks) > FEW_TASKS:
+        notes.append(legend)
+    notes += filter(None, [certainty_note(result for row in board.rows for result in row.tasks.values())])
+    if board.written and "choices" not in board.settings:
+        notes.append(
+            "These models give no log-likelihoods, so they wrote their choices, which is another protocol; run the others with "
+            "--choices generate to have all on one board."
+        )
+    for row in board.rows:
+        if row.state == "running":
+            notes.append(f"{row.label}: not finished, so it has no composite.")
+        elif row.state == "stopped":
+            notes.append(f"{row.label}: stopped early, so it has no composite; proctor run continues it.")
+        elif row.composite.value is None and row.composite.missing:
+            notes.append(f"{row.label}: no composite, for want of {', '.join(row.composite.missing)}.")
+        if row.rescored_from:
+            notes.append(f"{row.label}: answers of run {row.rescored_from}, scored anew.")
+    if len(board.rows) <= FEW_MODELS:
+        notes += [row.signature for row in board.rows if row.signature]
+    return notes
+
+
+def leaderboard_json(boards: Sequence[Board]) -> str:
+    """The boards as a JSON list (see `board_json`), numbers in full precision."""
+    return leaderboard(boards, "json")
+
+
+def board_json(board: Board) -> dict[str, Any]:
+    """One board: `{suite, suite_hash, title, settings, tasks, models: [{model, composite, tasks: {name: …}, …}]}`."""
+    return {
+        "suite": board.suite,
+        "suite_hash": board.suite_hash,
+        "title": board.title,
+        "settings": board.settings,
+        "tasks": board.tasks,
+        "models": [_row_json(row) for row in board.rows],
+    }
+
+
+def _row_json(row: Row) -> dict[str, Any]:
+    return {
+        "model": row.model,
+        "label": row.label,
+        "fingerprint": row.fingerprint,
+        "run": row.run,
+        "state": row.state,
+        "rescored_from": row.rescored_from,
+        "signature": row.signature,
+        "finished_at": row.finished_at,
+        "composite": {
+            "value": row.composite.value,
+            "stderr": row.composite.stderr,
+            "missing": list(row.composite.missing),
+            "tasks": row.composite.tasks,
+        },
+        "seconds": row.seconds,
+        "input_tokens": row.input_tokens,
+        "output_tokens": row.output_tokens,
+        "cost": row.cost,
+        "tasks": {task: task_json(result) for task, result in row.tasks.items()},
+    }
+
+
+def task_json(result: TaskResult) -> dict[str, Any]:
+    """One task of one model, as JSON types."""
+    score = task_score(result)
+    return {
+        "version": result.version,
+        "protocol_hash": result.protocol_hash,
+        "domain": result.domain,
+        "capabilities": result.capabilities,
+        "weight": result.weight,
+        "chance": result.chance,
+        "chance_corrected": {"value": score.corrected, "stderr": score.corrected_stderr},
+        "metrics": [
+            {
+                "name": metric.name,
+                "value": metric.value,
+                "stderr": metric.stderr,
+                "higher_is_better": metric.higher_is_better,
+                "bounds": metric.bounds,
+            }
+            for metric in result.metrics
+        ],
+        "items": result.items,
+        "groups": result.groups,
+        "epochs": result.epochs,
+        "attempts": result.attempts,
+        "states": {state: result.states.get(state, 0) for state in STATES},
+        "seconds": result.seconds,
+        "input_tokens": result.input_tokens,
+        "output_tokens": result.output_tokens,
+        "cost": result.cost,
+    }
+
+
+def board_records(board: Board) -> list[dict[str, Any]]:
+    """Long format: one record per model, task and metric; a model's composite has an empty task and stands first."""
+    records = []
+    for row in board.rows:
+        shared = {
+            "suite": board.suite,
+            "protocol": board.suite_hash,
+            "model": row.model,
+            "fingerprint": row.fingerprint,
+            "run": row.run,
+            "state": row.state,
+        }
+        records.append(
+            shared
+            | {"task": "", "metric": "composite", "value": row.composite.value, "stderr": row.composite.stderr, "higher_is_better": True}
+            | {"items": sum(result.items for result in row.tasks.values()), "attempts": sum(r.attempts for r in row.tasks.values())}
+            | {state: sum(result.states.get(state, 0) for result in row.tasks.values()) for state in STATES}
+            | {"chance": None, "chance_corrected": None, "weight": None, "domain": ""}
+            | {"seconds": row.seconds, "input_tokens": row.input_tokens, "output_tokens": row.output_tokens, "cost": row.cost}
+        )
+        for task, result in row.tasks.items():
+            records += [
+                shared
+                | {"task": task, "metric": metric.name, "value": metric.value, "stderr": metric.stderr}
+                | {"higher_is_better": metric.higher_is_better, "items": result.items, "attempts": result.attempts}
+                | {state: result.states.get(state, 0) for state in STATES}
+                | {"chance": result.chance if metric is result.main else None}
+                | {"chance_corrected": task_score(result).corrected if metric is result.main else None}
+                | {"weight": result.weight, "domain": result.domain, "seconds": result.seconds}
+                | {"input_tokens": result.input_tokens, "output_tokens": result.output_tokens, "cost": result.cost}
+                for metric in result.metrics
+            ]
+    return records
