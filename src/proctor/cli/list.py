@@ -1,0 +1,81 @@
+"""`proctor list`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from proctor.cli.options import store_option
+
+
+@click.command("list")
+@click.argument("what", type=click.Choice(["tasks", "suites", "models", "runs"]))
+@click.argument("where", nargs=-1)
+@store_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(what: str, where: tuple[str, ...], store: Path, as_json: bool) -> None:
+    """List tasks, suites, forms of model names, or runs.
+
+    WHERE narrows tasks to those of a suite, a file or a folder: proctor list tasks core
+    """
+    columns, rows = {"tasks": _tasks, "suites": _suites, "models": _models, "runs": _runs}[what](where, store)
+    if as_json:
+        click.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=2, ensure_ascii=False))
+        return
+    if not rows:
+        click.echo(f"no {what} in {store}" if what == "runs" else f"no {what}")
+        return
+    _print(columns, rows)
+
+
+def _tasks(where: tuple[str, ...], store: Path) -> tuple[list[str], list[list[Any]]]:
+    from proctor.tasks.load import builtin_tasks, task_specs
+
+    rows = [
+        [spec.task, spec.domain, spec.response.kind, ", ".join(spec.languages), spec.title]
+        for _, spec in task_specs(where or builtin_tasks())
+    ]
+    return ["task", "domain", "response", "languages", "title"], rows
+
+
+def _suites(where: tuple[str, ...], store: Path) -> tuple[list[str], list[list[Any]]]:
+    from proctor.tasks.load import builtin_suites, suite_spec
+
+    rows = [[spec.suite, len(spec.tasks), spec.title] for spec in map(suite_spec, where or builtin_suites())]
+    return ["suite", "tasks", "title"], rows
+
+
+def _models(where: tuple[str, ...], store: Path) -> tuple[list[str], list[list[Any]]]:
+    from proctor.models.open import MODEL_FORMS
+
+    return ["form", "what it is", "example"], [list(form) for form in MODEL_FORMS]
+
+
+def _runs(where: tuple[str, ...], store: Path) -> tuple[list[str], list[list[Any]]]:
+    from proctor.results.store import Store
+
+    rows = []
+    for run in Store(store).runs():
+        manifest = run.manifest
+        rows.append(
+            [manifest.run, manifest.suite, manifest.model, manifest.state, manifest.totals.get("attempts"), round(manifest.seconds, 1)]
+        )
+    return ["run", "suite", "model", "state", "attempts", "seconds"], rows
+
+
+def _print(columns: list[str], rows: list[list[Any]]) -> None:
+    """Aligned columns; the last one takes what is left of the line, and nothing is cut when piped."""
+    import shutil
+    import sys
+
+    texts = [["" if value is None else str(value) for value in row] for row in rows]
+    widths = [max(len(text) for text in column) for column in zip(columns, *texts, strict=True)]
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for index, row in enumerate([columns, *texts]):
+        line = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        if room and len(line) > room:
+            line = line[: room - 1] + "…"
+        click.echo(click.style(line, bold=index == 0))

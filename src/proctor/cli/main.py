@@ -1,0 +1,84 @@
+"""`proctor`: finds the verb, and turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from proctor.errors import ProctorError, RunStopped, nearest
+
+VERBS = {
+    "run": "Run (or continue) tasks on models and print the result.",
+    "list": "List tasks, suites, models or runs.",
+    "show": "Show exactly what a model will see, and what counts as right.",
+    "leaderboard": "Compare the models of a store.",
+    "profile": "Strengths and weaknesses of one model.",
+    "report": "Write the results as a page that opens from disk.",
+    "rescore": "Score the kept answers of a run anew.",
+}
+
+# Exit codes: 0 all answered; 2 a mistake in the command, a file or a model; 3 complete, but some attempts failed; 4 stopped, can be
+# continued; 130 interrupted, can be continued.
+MISTAKE, SOME_FAILED, STOPPED, INTERRUPTED = 2, 3, 4, 130
+
+
+class _Verbs(click.Group):
+    """Knows the verbs without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"proctor.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            ctx.fail(f"no command '{args[0]}'{nearest(args[0], VERBS)} commands: {', '.join(VERBS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="proctor-eval", prog_name="proctor")
+def cli() -> None:
+    """Proctor administers the same exam to every model.
+
+    Start with:  proctor run smoke -m smollm2 -m baseline:random
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line; never returns."""
+    try:
+        code = cli.main(standalone_mode=False)
+        code = code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        error.show()
+        code = MISTAKE
+    except click.Abort:
+        code = INTERRUPTED
+    except RunStopped as error:
+        click.echo(f"proctor: {error}", err=True)
+        code = INTERRUPTED if str(error).startswith("interrupted") else STOPPED
+    except ProctorError as error:
+        click.echo(f"proctor: {error}", err=True)
+        code = MISTAKE
+    except KeyboardInterrupt:
+        click.echo("proctor: interrupted", err=True)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output went away (`proctor list tasks | head`): not an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.stdout.flush()
+    sys.exit(code)

@@ -1,0 +1,26 @@
+"""`proctor report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from proctor.cli.options import store_option
+
+
+@click.command("report")
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, metavar="DIR", help="Folder to write to.")
+@store_option
+def command(output: Path, store: Path) -> None:
+    """Write the results as one page, index.html, that opens from disk: leaderboards, profiles, and answers to look at."""
+    from proctor.errors import UsageError
+    from proctor.reports.html import write_report
+    from proctor.results.store import open_store
+
+    opened = open_store(store)
+    manifests = opened.manifests()
+    if not manifests:
+        raise UsageError(f"{store}: no runs yet; make one with: proctor run smoke -m baseline:random --out {store}")
+    for path in write_report(manifests, lambda run, task, limit: opened.run(run).samples(task, limit), output):
+        click.echo(f"wrote {path}; open it in a browser")

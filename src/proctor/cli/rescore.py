@@ -1,0 +1,31 @@
+"""`proctor rescore`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from proctor.cli.options import store_option
+
+
+@click.command("rescore")
+@click.argument("run_name", metavar="RUN")
+@store_option
+def command(run_name: str, store: Path) -> None:
+    """Score the kept answers of a run by its tasks as they are now.
+
+    Nothing is asked again, and the run itself stays as it is: a new run is written. RUN is an id from
+    `proctor list runs`, or its beginning.
+    """
+    from proctor.cli.output import print_tables
+    from proctor.engine.rescore import rescore
+    from proctor.reports.tables import leaderboard_table
+    from proctor.reports.leaderboard import boards
+    from proctor.results.store import open_store
+
+    opened = open_store(store)
+    before = opened.run(run_name)
+    after = rescore(before, opened)
+    print_tables([leaderboard_table(board) for board in [*boards([before.manifest]), *boards([after.manifest])]])
+    click.echo(f"results: {after.folder}")

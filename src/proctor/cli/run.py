@@ -1,0 +1,104 @@
+"""`proctor run`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from proctor.cli.options import store_option
+
+
+@click.command("run")
+@click.argument("tasks", nargs=-1, required=True, metavar="SUITE|TASK…")
+@click.option(
+    "-m", "--model", "models", multiple=True, required=True, metavar="MODEL", help="A model; repeat for several. Forms: proctor list models"
+)
+@click.option("--limit", type=click.IntRange(1), help="At most N items of each task; the same ones for every model.")
+@click.option("--shots", type=click.IntRange(0), help="N few-shot examples in every task.")
+@click.option("--epochs", type=click.IntRange(1), help="Ask every item K times.")
+@click.option("--seed", type=int, help="Of the examples, sampling and the limit.")
+@click.option(
+    "--choices",
+    type=click.Choice(["likelihood", "generate"]),
+    default="likelihood",
+    show_default=True,
+    help="Multiple choice by log-likelihood where the model gives it, or by a written letter always.",
+)
+@store_option
+@click.option("--dry-run", is_flag=True, help="Say what would be asked: items, requests, tokens, cost, one example per task.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and no progress.")
+def command(
+    tasks: tuple[str, ...],
+    models: tuple[str, ...],
+    limit: int | None,
+    shots: int | None,
+    epochs: int | None,
+    seed: int | None,
+    choices: Literal["likelihood", "generate"],
+    store: Path,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Run (or continue) tasks on models and print the result.
+
+    TASK is a built-in name (proctor list tasks), a task file or a folder of them; several form one suite. The same command continues an
+    interrupted run; a finished one is answered from what is kept.
+
+    \b
+    proctor run smoke -m baseline:random
+    proctor run core -m smollm2 -m hf:./my-checkpoint
+    proctor run my-task.yaml -m http://localhost:8000/v1#my-model --limit 50
+    """
+    from proctor.engine.plan import Settings
+    from proctor.tasks.load import load_suite
+
+    settings = Settings(limit=limit, shots=shots, epochs=epochs, seed=seed, choices=choices)
+    suite = load_suite(tasks)
+    if dry_run:
+        from proctor.cli.dry_run import dry_run as tell
+
+        tell(suite, models, settings, as_json=as_json)
+        return 0
+    return _run(suite, models, settings, store, as_json)
+
+
+def _run(suite: Any, models: tuple[str, ...], settings: Any, store: Path, as_json: bool) -> int:
+    from proctor.cli.main import SOME_FAILED
+    from proctor.cli.output import print_tables
+    from proctor.cli.progress import observer
+    from proctor.engine.run import run_model
+    from proctor.models.open import open_model
+    from proctor.reports.tables import leaderboard_table
+    from proctor.reports.leaderboard import boards
+    from proctor.results.store import DEFAULT_STORE, Store
+
+    # A scheduler's polite end is treated like Ctrl-C: stop cleanly, to be continued.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    opened = [open_model(uri) for uri in models]  # all of them first: a typo in the last should not cost the first one's time
+    runs = []
+    for model in opened:
+        try:
+            runs.append(run_model(suite, model, Store(store), settings, observer(silent=as_json)))
+        finally:
+            model.close()
+    manifests = [run.manifest for run in runs]
+    tables = [leaderboard_table(board) for board in boards(manifests)]
+    if as_json:
+        print_tables(tables, "json")
+    else:
+        print_tables(tables)
+        click.echo("")
+        for run in runs:
+            click.echo(f"results: {run.folder}")
+        where = "" if store == DEFAULT_STORE else f" --out {store}"
+        click.echo(f"next:    proctor profile {models[0]}{where}")
+        click.echo(f"         proctor report -o report{where}")
+    failed = sum(manifest.totals["states"]["failed"] for manifest in manifests)
+    if failed:
+        click.echo(f"proctor: {failed} attempts failed; the same command asks them again", err=True)
+    sys.stdout.flush()
+    return SOME_FAILED if failed else 0

@@ -1,0 +1,1 @@
+"""What drives a run: planning, asking, the journal, resuming, finishing."""

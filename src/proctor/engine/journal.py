@@ -1,0 +1,155 @@
+"""The journal: every finished attempt appended at once, so that killing the process loses only what was in flight.
+
+One JSON object a line: `{"task", "item", "epoch", "hash", "reused", "response"}`. A line is written with one system call; a line cut short
+by a crash or a full disk is dropped when the journal is opened again. One process at a time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from proctor.errors import StoreError
+from proctor.types import Response
+
+Key = tuple[str, str, int]
+SYNC_SECONDS = 2.0  # a power cut may lose what the last seconds brought; a killed process loses nothing
+
+
+class Entry(Struct, frozen=True, omit_defaults=True):
+    """One line: which attempt, the hash of what was asked, whether the answer was kept from another run, and the answer."""
+
+    task: str
+    item: str
+    epoch: int
+    hash: str
+    response: Response
+    reused: bool = False
+
+
+class Journal:
+    """The journal of one run, opened for reading and appending.
+
+    Args:
+        path: the file; created where it does not exist.
+
+    Raises:
+        StoreError: another process has it open, or it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._encoder = msgspec.json.Encoder()
+        self._decoder = msgspec.json.Decoder(Entry)
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be opened: {error.strerror}") from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._file)
+            raise StoreError(f"{path.parent}: another process is running this run; wait for it, or stop it") from None
+        self._offsets: dict[Key, int] = {}
+        self._failed: set[Key] = set()
+        self._end = 0
+        self._synced = time.monotonic()
+        try:
+            self._scan()
+        except BaseException:
+            self.close()
+            raise
+
+    def _scan(self) -> None:
+        """Index the whole lines; drop a last line cut short."""
+        with self.path.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                try:
+                    entry = self._decoder.decode(line)
+                except msgspec.DecodeError as error:
+                    raise StoreError(
+                        f"{self.path}: the line at byte {self._end} is damaged ({error}); "
+                        "remove that line and run again: the other answers are kept"
+                    ) from None
+                self._note(entry, self._end)
+                self._end += len(line)
+        os.ftruncate(self._file, self._end)
+
+    def _note(self, entry: Entry, offset: int) -> None:
+        key = (entry.task, entry.item, entry.epoch)
+        self._offsets[key] = offset
+        if entry.response.finish == "error":
+            self._failed.add(key)
+        else:
+            self._failed.discard(key)
+
+    def append(self, entry: Entry) -> None:
+        """Keep one attempt. Raises `StoreError` where the disk refuses; what was kept before stays whole."""
+        line = self._encoder.encode(entry) + b"\n"
+        try:
+            written = 0
+            while written < len(line):
+                written += os.write(self._file, line[written:])
+            if time.monotonic() - self._synced > SYNC_SECONDS:
+                self.sync()
+        except OSError as error:
+            os.ftruncate(self._file, self._end)
+            raise StoreError(
+                f"{self.path}: cannot be written: {error.strerror}; everything answered before is kept: "
+                "make room and run the same command again"
+            ) from None
+        self._note(entry, self._end)
+        self._end += len(line)
+
+    def sync(self) -> None:
+        """Bring what was written to the disk itself."""
+        os.fsync(self._file)
+        self._synced = time.monotonic()
+
+    def answered(self, key: Key) -> bool:
+        """Whether an attempt has an answer; a failed one has not, and is asked again."""
+        return key in self._offsets and key not in self._failed
+
+    def get(self, key: Key) -> Entry | None:
+        """The last entry of an attempt, failed or not; None where there is none."""
+        offset = self._offsets.get(key)
+        if offset is None:
+            return None
+        return self._decoder.decode(self._line(offset))
+
+    def _line(self, offset: int) -> bytes:
+        size = 1 << 14
+        while True:
+            block = os.pread(self._file, size, offset)
+            end = block.find(b"\n")
+            if end >= 0:
+                return block[:end]
+            size *= 4
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    @property
+    def failed(self) -> int:
+        """How many attempts have failed and not been answered since."""
+        return len(self._failed)
+
+    def close(self) -> None:
+        """Let go of the file and its lock."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()

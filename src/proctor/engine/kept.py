@@ -1,0 +1,69 @@
+"""Answers kept by earlier runs of the same store: the store is the response cache.
+
+An answer is used again only for the same model (fingerprint: weights and settings) and the same full request and epoch, so that one
+model never gets another's answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from proctor.engine.journal import Entry
+from proctor.results.columns import RESPONSE_COLUMNS, response_of
+from proctor.results.store import Run, Store
+from proctor.types import Response
+
+
+def kept_answers(store: Store, fingerprint: str, besides: str, hashes: Iterable[str]) -> dict[str, Response]:
+    """Answers to the requests named by `hashes` that other runs of the model have kept.
+
+    Args:
+        store: where to look.
+        fingerprint: of the model.
+        besides: the run that is about to be made, which is not looked at.
+        hashes: see `proctor.results.columns.request_hash`; only read where there is a run to look at.
+    """
+    runs = [run for run in store.runs() if run.manifest.fingerprint == fingerprint and run.manifest.run != besides]
+    if not runs:
+        return {}
+    wanted = set(hashes)
+    found: dict[str, Response] = {}
+    for run in runs:
+        found.update(answers_of(run, wanted))
+    return found
+
+
+def answers_of(run: Run, wanted: set[str] | None = None, *, failed: bool = False) -> dict[str, Response]:
+    """The answers in a run by request hash; only those `wanted` where given, and without failed attempts unless `failed`."""
+    if run.attempts_path.exists():
+        return _from_parquet(run.attempts_path, wanted, failed)
+    journal = run.folder / "journal.jsonl"
+    return _from_journal(journal, wanted) if journal.exists() else {}
+
+
+def _from_parquet(path: Path, wanted: set[str] | None, failed: bool) -> dict[str, Response]:
+    import polars as pl
+
+    rows = pl.scan_parquet(path)
+    if not failed:
+        rows = rows.filter(pl.col("finish") != "error")
+    if wanted is not None:
+        rows = rows.join(pl.LazyFrame({"request_hash": list(wanted)}, schema={"request_hash": pl.String()}), on="request_hash", how="semi")
+    frame = rows.select("request_hash", *RESPONSE_COLUMNS).collect()
+    return {values["request_hash"]: response_of(values) for values in frame.iter_rows(named=True)}
+
+
+def _from_journal(path: Path, wanted: set[str] | None) -> dict[str, Response]:
+    import msgspec
+
+    decoder = msgspec.json.Decoder(Entry)
+    found: dict[str, Response] = {}
+    with path.open("rb") as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                break  # being written, or cut short
+            entry = decoder.decode(line)
+            if entry.response.finish != "error" and (wanted is None or entry.hash in wanted):
+                found[entry.hash] = entry.response
+    return found

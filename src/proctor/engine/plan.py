@@ -1,0 +1,100 @@
+"""What will be asked: a suite under a run's settings, fitted to what a model can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from msgspec import Struct
+
+from proctor.canonical import content_hash
+from proctor.errors import ModelError, UsageError
+from proctor.models.base import Ask, Kind
+from proctor.tasks.suite import Suite
+from proctor.tasks.task import Task
+
+
+class Settings(Struct, frozen=True, omit_defaults=True):
+    """What a run changes about its suite.
+
+    Attributes:
+        limit: at most so many items of each task; which ones depends on their ids and the seed alone.
+        shots: number of examples of every task.
+        epochs: how often each item is asked.
+        seed: of the choice of examples, of sampling and of the limit.
+        choices: multiple choice by `likelihood` where the model gives it, else by generation; or by generation always (`generate`), so that
+            models that give none can be compared with those that do.
+    """
+
+    limit: int | None = None
+    shots: int | None = None
+    epochs: int | None = None
+    seed: int | None = None
+    choices: Literal["likelihood", "generate"] = "likelihood"
+
+    def check(self) -> None:
+        """Raise `UsageError` for a value that cannot be."""
+        for name, least in (("limit", 1), ("shots", 0), ("epochs", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(f"{name}: must be at least {least}, not {value}")
+        if self.choices not in ("likelihood", "generate"):
+            raise UsageError(f"choices: must be 'likelihood' or 'generate', not {self.choices!r}")
+
+
+def fit(suite: Suite, settings: Settings, kinds: frozenset[Kind]) -> Suite:
+    """The suite as a model that answers `kinds` of requests will sit it.
+
+    Raises:
+        TaskError: a task does not allow a setting.
+        ModelError: a task asks for what the model cannot give.
+    """
+    settings.check()
+    return suite.with_tasks([_fit_task(task, settings, kinds) for task in suite.tasks])
+
+
+def _fit_task(task: Task, settings: Settings, kinds: frozenset[Kind]) -> Task:
+    task = task.changed(shots=settings.shots, epochs=settings.epochs, seed=settings.seed)
+    if settings.limit is not None:
+        task = task.limited(settings.limit, settings.seed or 0)
+    generate = "likelihood" not in kinds or (settings.choices == "generate" and task.spec.response.kind == "choice")
+    if task.needs_likelihood and generate:
+        task = task.as_generation()
+    if not task.needs_likelihood and "generate" not in kinds:
+        raise ModelError(f"task '{task.name}' asks for a written answer, which this model does not give; leave the task out for this model")
+    return task
+
+
+class Plan:
+    """Every attempt of a run, in order: task by task, item by item, epoch by epoch.
+
+    Args:
+        suite: fitted to the model.
+    """
+
+    def __init__(self, suite: Suite) -> None:
+        self.suite = suite
+        self.total = sum(len(task.items) * task.epochs for task in suite.tasks)
+
+    def asks(self) -> Iterator[tuple[Task, Ask]]:
+        """The attempts; requests are rendered as they are reached, so that a large plan costs no memory."""
+        index = 0
+        for task in self.suite.tasks:
+            for item in task.items:
+                for epoch in range(task.epochs):
+                    yield task, Ask(index, task.name, item, epoch, task.request(item, epoch), task.pool)
+                    index += 1
+
+
+def run_id(suite: Suite, uri: str, fingerprint: str) -> str:
+    """The name of the run's folder: the same suite, protocol and model always give the same one, which is how a run is found again."""
+    name = "".join(c if c.isalnum() or c in "._+-" else "-" for c in f"{suite.name}--{uri.rstrip('/').rsplit('/', 1)[-1]}")
+    return f"{name[:80].strip('-.')}-{content_hash([suite.name, suite.hash, fingerprint], 10)}"
+
+
+def signature(suite: Suite, uri: str, fingerprint: str, version: str) -> str:
+    """One line that pins a score, after sacreBLEU's."""
+    items = sum(len(task.items) for task in suite.tasks)
+    return (
+        f"suite:{suite.name}|tasks:{len(suite.tasks)}|items:{items}|protocol:{suite.hash}|model:{uri}@{fingerprint[:12]}|proctor:{version}"
+    )

@@ -1,0 +1,79 @@
+"""New scoring over kept responses. No run is ever edited: rescoring writes a new one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from proctor.engine.kept import answers_of
+from proctor.engine.plan import Settings, fit
+from proctor.engine.run import Observer, run_model
+from proctor.errors import StoreError, UsageError
+from proctor.models.base import Ask, Kind, Model
+from proctor.results.columns import request_hash
+from proctor.results.store import Run, Store
+from proctor.tasks.load import load_suite
+from proctor.tasks.suite import Suite
+from proctor.types import Response
+
+
+def rescore(run: Run, store: Store, suite: Suite | None = None, observer: Observer | None = None) -> Run:
+    """Score a run's answers by the tasks as they are now.
+
+    Args:
+        run: whose answers are kept; it stays as it is.
+        store: where the new run goes.
+        suite: the tasks; default: loaded again from where the run's came from.
+        observer: is told what happens.
+
+    Returns:
+        The new run.
+
+    Raises:
+        UsageError: the scoring has not changed; the tasks were built in Python and `suite` is not given; the tasks now ask
+            something else, so that there is no answer to score.
+    """
+    manifest = run.manifest
+    if manifest.state != "complete":
+        raise UsageError(f"run '{manifest.run}' is {manifest.state}; continue it with `proctor run` first")
+    if suite is None:
+        if manifest.suite_source == "python" or not manifest.suite_source:
+            raise UsageError(f"run '{manifest.run}' came from tasks built in Python; rescore it from Python, giving the suite")
+        suite = load_suite(manifest.suite_source.split(os.pathsep))
+    settings = msgspec.convert(manifest.settings, Settings)
+    kinds: frozenset[Kind] = frozenset(manifest.model_info.get("kinds", ("generate", "likelihood")))
+    fitted = fit(suite, settings, kinds)
+    if fitted.hash == manifest.suite_hash:
+        raise UsageError(f"run '{manifest.run}': its tasks are scored as before; nothing to do")
+    kept = answers_of(run, failed=True)
+    asked = {request_hash(task.request(item, epoch), epoch) for task in fitted.tasks for item in task.items for epoch in range(task.epochs)}
+    missing = len(asked - kept.keys())
+    if missing:
+        raise UsageError(
+            f"run '{manifest.run}' has no answer to {missing} of the {len(asked)} requests its tasks now make: "
+            "more than the scoring has changed; run them with `proctor run`, which keeps every answer that still fits"
+        )
+    return run_model(suite, _Kept(run, kept, kinds), store, settings, observer, rescored_from=manifest.run)
+
+
+class _Kept(Model):
+    """Stands in for a model by its kept answers."""
+
+    def __init__(self, run: Run, answers: dict[str, Response], kinds: frozenset[Kind]) -> None:
+        self.uri = run.manifest.model
+        self.fingerprint = run.manifest.fingerprint
+        self.kinds = kinds
+        self._info = run.manifest.model_info
+        self._answers = answers
+
+    def answer(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:
+        for ask in asks:
+            response = self._answers.get(request_hash(ask.request, ask.epoch))
+            if response is None:
+                raise StoreError(f"no kept answer to item '{ask.item.id}' of task '{ask.task}'")
+            yield ask, response
+
+    def describe(self) -> dict[str, object]:
+        return self._info

@@ -1,0 +1,285 @@
+"""One model over one suite: plan, ask, journal, score, Parquet.
+
+The journal is the truth while the run goes on, Parquet afterwards. Running the same suite on the same model again continues or, when all
+is answered, returns what is kept.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from proctor.engine.environment import hardware, proctor_version, versions
+from proctor.engine.journal import Entry, Journal
+from proctor.engine.kept import kept_answers
+from proctor.engine.plan import Plan, Settings, fit, run_id, signature
+from proctor.errors import DataError, ModelError, ProctorError, RunStopped, StoreError
+from proctor.models.base import Ask, Model
+from proctor.results.attempts import write_attempts
+from proctor.results.columns import request_hash, row
+from proctor.results.manifest import Manifest, read_manifest, write_manifest
+from proctor.results.store import Run, Store
+from proctor.results.summary import Summary
+from proctor.tasks.suite import Suite
+from proctor.types import Response
+
+# The error budget. A server that is down, or answers nothing but errors, should not be asked ten thousand times.
+FAILED_IN_A_ROW = 20
+FAILED_SHARE, FAILED_SHARE_AFTER = 0.5, 50
+
+
+class Observer:
+    """Is told what happens; the command line draws its progress from it. All methods do nothing."""
+
+    def begin(self, run: str, model: Model, suite: Suite, total: int, kept: int) -> None:
+        """Asking begins: `kept` of `total` attempts are answered already."""
+
+    def answer(self, ask: Ask, response: Response, reused: bool) -> None:
+        """An attempt was answered, or failed."""
+
+    def scoring(self) -> None:
+        """All is answered; scoring begins."""
+
+    def end(self) -> None:
+        """The run is over, complete or not."""
+
+
+def run_model(
+    suite: Suite, model: Model, store: Store, settings: Settings, observer: Observer | None = None, rescored_from: str | None = None
+) -> Run:
+    """Run (or continue) a suite on a model.
+
+    Args:
+        suite: as loaded.
+        model: opened; it is not closed here.
+        store: where the run's folder goes.
+        settings: what this run changes about the suite.
+        observer: is told what happens.
+        rescored_from: for the manifest of a rescored run.
+
+    Returns:
+        The complete run; some attempts may have failed (`manifest.totals["states"]["failed"]`).
+
+    Raises:
+        ProctorError: the suite does not fit the model, the model or the disk failed.
+        RunStopped: interrupted, or the error budget is spent. What was answered is kept; the same call continues.
+    """
+    observer = observer or Observer()
+    fitted = fit(suite, settings, model.kinds)
+    name = run_id(fitted, model.uri, model.fingerprint)
+    folder = store.path / name
+    done = finished(folder)
+    if done:
+        return done
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be made: {error.strerror}; name another folder with --out") from None
+    with Journal(folder / "journal.jsonl") as journal:
+        manifest = _begin(folder, name, suite, fitted, model, settings, rescored_from)
+        plan = Plan(fitted)
+        before = manifest.seconds
+        started = time.monotonic()
+        try:
+            _ask(plan, model, journal, store, name, observer)
+            journal.sync()
+            manifest.seconds = before + time.monotonic() - started
+            observer.scoring()
+            _finish(plan, journal, folder, manifest, model)
+        except BaseException as error:
+            manifest.state = "stopped"
+            manifest.seconds = before + time.monotonic() - started
+            write_manifest(folder, manifest)
+            if isinstance(error, KeyboardInterrupt):
+                raise RunStopped(
+                    f"interrupted after {len(journal) - journal.failed} of {plan.total} attempts; "
+                    "all of them are kept: the same command continues"
+                ) from None
+            raise
+        finally:
+            observer.end()
+    return Run(folder)
+
+
+def finished(folder: Path) -> Run | None:
+    """The run in `folder` if it is complete and nothing in it failed."""
+    if not (folder / "manifest.json").exists():
+        return None
+    run = Run(folder)
+    complete = run.manifest.state == "complete" and run.attempts_path.exists() and not run.manifest.totals.get("states", {}).get("failed")
+    return run if complete else None
+
+
+def _begin(folder: Path, name: str, suite: Suite, fitted: Suite, model: Model, settings: Settings, rescored_from: str | None) -> Manifest:
+    if (folder / "manifest.json").exists():
+        manifest = read_manifest(folder)
+        manifest.state = "running"
+    else:
+        manifest = Manifest(
+            run=name,
+            suite=suite.name,
+            suite_title=suite.title,
+            suite_source=suite.source,
+            suite_hash=fitted.hash,
+            model=model.uri,
+            fingerprint=model.fingerprint,
+            signature=signature(fitted, model.uri, model.fingerprint, proctor_version()),
+            settings=msgspec.to_builtins(settings),
+            versions=versions(),
+            hardware=hardware(),
+            started_at=time.time(),
+            rescored_from=rescored_from,
+        )
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def _ask(plan: Plan, model: Model, journal: Journal, store: Store, name: str, observer: Observer) -> None:
+    """Ask whatever is not answered, and keep each answer as it comes."""
+    answered = len(journal) - journal.failed
+    observer.begin(name, model, plan.suite, plan.total, answered)
+    if answered == plan.total:
+        return
+    kept = kept_answers(store, model.fingerprint, name, (request_hash(ask.request, ask.epoch) for _, ask in plan.asks()))
+
+    def unanswered() -> Iterator[Ask]:
+        for _, ask in plan.asks():
+            key = (ask.task, ask.item.id, ask.epoch)
+            digest = request_hash(ask.request, ask.epoch)
+            if journal.answered(key):
+                entry = journal.get(key)
+                if entry is not None and entry.hash == digest:
+                    continue
+            if digest in kept:
+                journal.append(Entry(ask.task, ask.item.id, ask.epoch, digest, kept[digest], reused=True))
+                observer.answer(ask, kept[digest], True)
+                continue
+            yield ask
+
+    budget = _Budget()
+    with closing(_answers(model, unanswered())) as answers:
+        for ask, response in answers:
+            response = _clean(response)
+            journal.append(Entry(ask.task, ask.item.id, ask.epoch, request_hash(ask.request, ask.epoch), response))
+            observer.answer(ask, response, False)
+            budget.spend(response)
+
+
+def _answers(model: Model, asks: Iterator[Ask]) -> Generator[tuple[Ask, Response], None, None]:
+    """The model's answers; nothing is loaded or connected where nothing is left to ask."""
+    first = next(asks, None)
+    if first is None:
+        return
+
+    def all_asks() -> Iterator[Ask]:
+        yield first
+        yield from asks
+
+    answers = model.answer(all_asks())
+    try:
+        yield from answers
+    finally:
+        close = getattr(answers, "close", None)
+        if close is not None:
+            close()
+
+
+class _Budget:
+    """Stops a run that only fails."""
+
+    def __init__(self) -> None:
+        self.finished = 0
+        self.failed = 0
+        self.in_a_row = 0
+
+    def spend(self, response: Response) -> None:
+        self.finished += 1
+        if response.finish != "error":
+            self.in_a_row = 0
+            return
+        self.failed += 1
+        self.in_a_row += 1
+        too_many = self.finished >= FAILED_SHARE_AFTER and self.failed > FAILED_SHARE * self.finished
+        if self.in_a_row >= FAILED_IN_A_ROW or too_many:
+            raise RunStopped(
+                f"stopped: {self.failed} of {self.finished} attempts failed, the last with: {response.error}; "
+                "what was answered is kept: mend the cause and the same command continues"
+            )
+
+
+def _clean(response: Response) -> Response:
+    """A response that can be kept: numbers that are numbers, text that is Unicode."""
+    if response.loglikelihoods is not None and not all(math.isfinite(one) for prompt in response.loglikelihoods for one in prompt):
+        return Response(finish="error", error="the model gave a log-likelihood that is not a finite number", started_at=response.started_at)
+    if response.text is not None:
+        try:
+            response.text.encode()
+        except UnicodeEncodeError:
+            return msgspec.structs.replace(response, text=response.text.encode(errors="replace").decode())
+    return response
+
+
+def _finish(plan: Plan, journal: Journal, folder: Path, manifest: Manifest, model: Model) -> None:
+    """Score every attempt, write Parquet and the final manifest."""
+    summaries = {entry.task.name: Summary(entry.task, entry.weight) for entry in plan.suite.entries}
+    totals: dict[str, Any] = {
+        "attempts": 0,
+        "asked": 0,
+        "reused": 0,
+        "retries": 0,
+        "input_tokens": None,
+        "output_tokens": None,
+        "cost": None,
+    }
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for task, ask in plan.asks():
+            entry = journal.get((ask.task, ask.item.id, ask.epoch))
+            if entry is None:
+                raise ModelError(
+                    f"the model gave no answer to item '{ask.item.id}' of task '{ask.task}'; run the same command again to ask the rest"
+                )
+            response = entry.response
+            try:
+                score = task.scoring.score(ask.item, ask.request, response)
+            except ProctorError:
+                raise
+            except Exception as error:
+                raise DataError(
+                    f"task '{task.name}', item '{ask.item.id}': scoring failed: {type(error).__name__}: {error}; every answer is kept"
+                ) from error
+            summaries[task.name].add(ask.item, response, score)
+            totals["attempts"] += 1
+            totals["reused" if entry.reused else "asked"] += 1
+            totals["retries"] += response.retries
+            for name in ("input_tokens", "output_tokens", "cost"):
+                value = getattr(response, name)
+                if value is not None:
+                    totals[name] = (totals[name] or 0) + value
+            constants = {
+                "run": manifest.run,
+                "suite": manifest.suite,
+                "model": manifest.model,
+                "task": task.name,
+                "protocol": task.protocol_hash,
+                "reused": entry.reused,
+            }
+            yield row(ask.item, ask.epoch, ask.request, response, score, task.scoring.metrics[0].name, constants)
+
+    write_attempts(folder / "attempts.parquet", rows())
+    manifest.tasks = [summary.result() for summary in summaries.values()]
+    states: dict[str, int] = {}
+    for result in manifest.tasks:
+        for state, count in result.states.items():
+            states[state] = states.get(state, 0) + count
+    manifest.totals = {**totals, "states": states}
+    manifest.model_info = {"kinds": sorted(model.kinds), **model.describe()}
+    manifest.state = "complete"
+    manifest.finished_at = time.time()
+    write_manifest(folder, manifest)

@@ -1,0 +1,108 @@
+"""The columns of `attempts.parquet`: one row per attempt, in plan order. `docs/reference/attempts.md` explains them for readers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from proctor.canonical import canonical_json, content_hash
+from proctor.types import Item, Request, Response, Score
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# Columns that say when and how long, and so differ between two runs that agree in everything else.
+TIME_COLUMNS = ("started_at", "latency", "retries", "reused")
+
+
+def schema() -> dict[str, pl.DataType]:
+    """Column names and types, in order. Columns are only ever added, at the end."""
+    import polars as pl
+
+    text, number, whole = pl.String(), pl.Float64(), pl.Int64()
+    return {
+        "run": text,
+        "suite": text,
+        "model": text,
+        "task": text,
+        "protocol": text,
+        "item": text,
+        "group": text,
+        "epoch": whole,
+        "state": text,
+        "score": number,
+        "metrics": text,
+        "answer": text,
+        "target": text,
+        "reason": text,
+        "text": text,
+        "loglikelihoods": pl.List(pl.List(number)),
+        "greedy": pl.List(pl.List(pl.Boolean())),
+        "token_counts": pl.List(whole),
+        "finish": text,
+        "error": text,
+        "input_tokens": whole,
+        "output_tokens": whole,
+        "cached_tokens": whole,
+        "reasoning_tokens": whole,
+        "cost": number,
+        "started_at": number,
+        "latency": number,
+        "retries": whole,
+        "served_by": text,
+        "reused": pl.Boolean(),
+        "request": text,
+        "request_hash": text,
+        "metadata": text,
+    }
+
+
+def request_hash(request: Request, epoch: int) -> str:
+    """Names a request wherever it is asked: two attempts with the same hash on the same model are the same question."""
+    return content_hash([request, epoch], 32)
+
+
+def row(
+    item: Item, epoch: int, request: Request, response: Response, score: Score, main: str, constants: Mapping[str, Any]
+) -> dict[str, Any]:
+    """One attempt as a row; `main` is the task's main metric, `constants` the columns equal throughout a task."""
+    return {
+        **constants,
+        "item": item.id,
+        "group": item.group,
+        "epoch": epoch,
+        "state": score.state,
+        "score": score.values.get(main),
+        "metrics": canonical_json(score.values).decode(),
+        "answer": score.answer,
+        "target": item.target if isinstance(item.target, str) else canonical_json(item.target).decode(),
+        "reason": score.reason,
+        "text": response.text,
+        "loglikelihoods": response.loglikelihoods,
+        "greedy": response.greedy,
+        "token_counts": response.token_counts,
+        "finish": response.finish,
+        "error": response.error,
+        "input_tokens": response.input_tokens,
+        "output_tokens": response.output_tokens,
+        "cached_tokens": response.cached_tokens,
+        "reasoning_tokens": response.reasoning_tokens,
+        "cost": response.cost,
+        "started_at": response.started_at,
+        "latency": response.latency,
+        "retries": response.retries,
+        "served_by": response.served_by,
+        "request": canonical_json(request).decode(),
+        "request_hash": request_hash(request, epoch),
+        "metadata": canonical_json(item.metadata).decode(),
+    }
+
+
+RESPONSE_COLUMNS = tuple(field for field in Response.__struct_fields__)
+
+
+def response_of(values: Mapping[str, Any]) -> Response:
+    """The response in a row (or any mapping with `RESPONSE_COLUMNS`)."""
+    return msgspec.convert({name: values[name] for name in RESPONSE_COLUMNS if values[name] is not None}, Response)

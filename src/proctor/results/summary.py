@@ -1,0 +1,105 @@
+"""From scored attempts to a task's numbers."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from proctor.analysis.uncertainty import Estimate, item_means, mean_with_stderr, metric_estimate
+from proctor.results.manifest import MetricResult, TaskResult
+from proctor.scoring.base import Columns, Metric
+from proctor.tasks.task import Task
+from proctor.types import STATES, Item, Response, Score
+
+
+class Summary:
+    """Collects the attempts of one task, in any order, and computes its result.
+
+    Args:
+        task: the task.
+        weight: its weight in the suite.
+    """
+
+    def __init__(self, task: Task, weight: float) -> None:
+        self.task = task
+        self.weight = weight
+        self.states: Counter[str] = Counter(dict.fromkeys(STATES, 0))
+        self.items: dict[str, int] = {}
+        self.groups: list[str] = []
+        self.item_of: list[int] = []
+        self.scores: list[Mapping[str, float]] = []
+        self.answers: list[str | None] = []
+        self.targets: list[Any] = []
+        self.seconds = 0.0
+        self.tokens: dict[str, int | None] = {"input_tokens": None, "output_tokens": None}
+        self.cost: float | None = None
+
+    def add(self, item: Item, response: Response, score: Score) -> None:
+        """One attempt."""
+        if item.id not in self.items:
+            self.items[item.id] = len(self.items)
+            self.groups.append(item.group)
+        self.item_of.append(self.items[item.id])
+        self.states[score.state] += 1
+        self.scores.append(score.values)
+        self.answers.append(score.answer)
+        self.targets.append(item.target)
+        self.seconds += response.latency
+        for name in self.tokens:
+            count = getattr(response, name)
+            if count is not None:
+                self.tokens[name] = (self.tokens[name] or 0) + count
+        if response.cost is not None:
+            self.cost = (self.cost or 0.0) + response.cost
+
+    def result(self) -> TaskResult:
+        """The task's result over what was added."""
+        spec = self.task.spec
+        return TaskResult(
+            task=spec.task,
+            protocol_hash=self.task.protocol_hash,
+            metrics=[_result(metric, self._estimate(metric)) for metric in self.task.scoring.metrics],
+            items=len(self.items),
+            attempts=len(self.scores),
+            states=dict(self.states),
+            version=spec.version,
+            title=spec.title,
+            description=spec.description,
+            domain=spec.domain,
+            capabilities=spec.capabilities,
+            languages=spec.languages,
+            modality=spec.modality,
+            licence=spec.licence,
+            citation=spec.citation,
+            human=spec.human,
+            source=self.task.source,
+            origin=self.task.origin,
+            weight=self.weight,
+            chance=self.task.chance,
+            groups=len(set(filter(None, self.groups))),
+            epochs=spec.response.epochs,
+            seconds=self.seconds,
+            input_tokens=self.tokens["input_tokens"],
+            output_tokens=self.tokens["output_tokens"],
+            cost=self.cost,
+            protocol=self.task.protocol,
+        )
+
+    def _estimate(self, metric: Metric) -> Estimate:
+        import numpy as np
+
+        if metric.statistics is None or metric.value is None:
+            values = np.array([score.get(metric.name, math.nan) for score in self.scores], dtype=np.float64)
+            return mean_with_stderr(item_means(values, self.item_of, len(self.items)), self.groups)
+        names = sorted({name for score in self.scores for name in score})
+        columns = {name: np.array([score.get(name, math.nan) for score in self.scores], dtype=np.float64) for name in names}
+        statistics = metric.statistics(Columns(self.answers, self.targets, columns))
+        # Attempts of one item, and items of one group, are drawn together.
+        clusters = [self.groups[index] or f"\0{index}" for index in self.item_of]
+        return metric_estimate(statistics, metric.value, clusters)
+
+
+def _result(metric: Metric, estimate: Estimate) -> MetricResult:
+    return MetricResult(metric.name, estimate.value, estimate.stderr, metric.higher_is_better, metric.bounds)
