@@ -2,8 +2,8 @@
 
     python benchmarks/likelihood_engine.py [ITEMS]
 
-Two kinds of work, each with ITEMS questions (default 24): five shared examples and letters; no examples and four whole-text endings. The two
-ways alternate, since a shared machine changes its speed; trust the ratio more than the seconds.
+Two kinds of work, each with ITEMS questions (default 24): five shared examples and letters; no examples and four whole-text endings. The
+two ways alternate, since a shared machine changes its speed; trust the ratio more than the seconds.
 """
 
 import random
@@ -15,7 +15,7 @@ from proctor.models.local import open_local
 from proctor.models.prefix_tree import Scored, unique_tokens
 from proctor.types import Message, Prompt
 
-WORDS = "the of and to in is that for it as was with be by on not he his but at are this have from or had an they which one you were her all".split()
+WORDS = ["the", "of", "and", "to", "in", "is", "that", "for", "it", "as", "was", "with", "be", "by", "on", "not", "he", "his", "but"]
 
 
 def text(rng: random.Random, words: int) -> str:

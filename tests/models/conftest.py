@@ -71,6 +71,7 @@ def tiny():
     import torch
     from transformers import AutoModelForCausalLM
 
+    torch.set_num_threads(1)  # these models are too small to share out
     made = {}
 
     def get(kind):

@@ -5,7 +5,10 @@ import pytest
 from proctor.models.rendering import CannotRenderError, Renderer, rolling
 from proctor.types import Message, Prompt
 
-CHAT = "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}[assistant]\n{% endif %}"
+CHAT = (
+    "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}[assistant]\n{% endif %}"
+)
 NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + CHAT
 QUESTION = (Message("system", "be brief"), Message("user", "A or B?"))
 

@@ -29,12 +29,12 @@ class _NoOptions(msgspec.Struct):
 
 
 class BaselineModel(Model):
-    """Answers from the pool of a task's targets, never from the item's own.
+    """Answers from the pool of a task's targets.
 
     `random`: a choice drawn uniformly; for free answers the target of another item, drawn uniformly. Depends on nothing but seed,
-    task, item and epoch. `majority`: the answer that is right most often among the items outside the item's own group (or, where there
-    are none, among the other items); of several the first in sorted order. Targets that are no text, such as constraints, give an
-    empty text.
+    task, item and epoch. `majority`: one answer for the whole task, the one that is right most often in the pool; of several the first in
+    sorted order. (Leaving each item out of its own count would make the answer wrong on purpose wherever answers are balanced.)
+    Targets that are no text, such as constraints, give an empty text.
 
     Log-likelihoods: the chosen continuation has 0, the others a little less the longer they are, so that the choice is the same under
     every normalisation and its probabilities are near uniform. A single continuation (rolling likelihood, a word to predict) has
@@ -51,6 +51,7 @@ class BaselineModel(Model):
     def __init__(self, which: Literal["random", "majority"], seed: int, uri: str) -> None:
         self.uri, self._which, self._seed = uri, which, seed
         self.fingerprint = content_hash(["baseline 1", which, seed if which == "random" else None])
+        self._majority: dict[tuple[str, bool], tuple[tuple[Item, ...], Any]] = {}
 
     def answer(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:
         for ask in asks:
@@ -69,28 +70,32 @@ class BaselineModel(Model):
     def _choice(self, ask: Ask, count: int) -> int:
         if self._which == "random":
             return self._draws(ask).randrange(count)
-        right = Counter(index for item in _others(ask) for index in _indices(item.target) if index < count)
-        return _most_frequent(right) if right else 0
+        index: int = self._most_frequent(ask, choice=True)
+        return index if index < count else 0
 
     def _text(self, ask: Ask) -> str:
-        if self._which == "random":
-            others = [item for item in ask.pool if item.id != ask.item.id]
-            return _target_text(self._draws(ask).choice(others).target) if others else ""
-        texts = Counter(_target_text(item.target) for item in _others(ask))
-        return _most_frequent(texts) if texts else ""
+        if self._which == "majority":
+            text: str = self._most_frequent(ask, choice=False)
+            return text
+        if all(item.id == ask.item.id for item in ask.pool):
+            return ""
+        draws = self._draws(ask)
+        while (other := draws.choice(ask.pool)).id == ask.item.id:
+            pass
+        return _target_text(other.target)
+
+    def _most_frequent(self, ask: Ask, *, choice: bool) -> Any:
+        """The most frequent target of the pool; the first in sorted order of several. Counted once for each task."""
+        pool, answer = self._majority.get((ask.task, choice), (None, None))
+        if pool is not ask.pool:
+            targets = [item.target for item in ask.pool]
+            counts: Counter[Any] = Counter((index for target in targets for index in _indices(target)) if choice else map(_target_text, targets))
+            answer = min(counts, key=lambda value: (-counts[value], value), default=0 if choice else "")
+            self._majority[ask.task, choice] = (ask.pool, answer)
+        return answer
 
     def _draws(self, ask: Ask) -> random.Random:
         return random.Random(seeded("baseline:random", self._seed, ask.task, ask.item.id, ask.epoch))
-
-
-def _others(ask: Ask) -> list[Item]:
-    """The items to learn from: of other groups, or else the other items."""
-    apart = [item for item in ask.pool if item.id != ask.item.id and (not ask.item.group or item.group != ask.item.group)]
-    return apart or [item for item in ask.pool if item.id != ask.item.id]
-
-
-def _most_frequent(counts: Counter[Any]) -> Any:
-    return min(counts, key=lambda value: (-counts[value], value))
 
 
 def _indices(target: Any) -> list[int]:
