@@ -101,3 +101,21 @@ def test_starts_smaller_when_memory_runs_out(tiny, tokenizer, monkeypatch):
 
     monkeypatch.setattr(made, "_step", limited)
     assert dict(made.generate(asked)) == expected
+
+
+def test_takes_in_fewer_prompts_when_memory_runs_out(tiny, tokenizer, monkeypatch):
+    made = engine(tiny("llama"), tokenizer())
+    asked = [Wanted(p, 8) for p in prompts(6)]
+    expected = dict(made.generate(asked))
+    whole = made._prefill
+    calls = []
+
+    def limited(tokens):
+        calls.append(tokens)
+        if len(calls) == 4:
+            raise RuntimeError("can't allocate memory")
+        return whole(tokens)
+
+    monkeypatch.setattr(made, "_prefill", limited)
+    assert dict(made.generate(asked)) == expected
+    assert made.rows == 2  # one call measures the cache, two prompts were in

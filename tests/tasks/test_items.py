@@ -30,6 +30,11 @@ def test_columns_templates_and_literals():
     assert (item.id, item.choices, item.target, item.group, item.metadata) == ("q1", ("x", "y", "neither"), 1, "p", {"n": 1})
 
 
+def test_a_target_of_several_parts():
+    (item,) = build([{"test": "assert f() == 1", "name": "f"}], target={"tests": "test", "entry_point": "{{ name }}"})
+    assert item.target == {"tests": "assert f() == 1", "entry_point": "f"}
+
+
 @pytest.mark.parametrize(
     ("value", "choices", "written_as", "index"),
     [

@@ -87,11 +87,14 @@ def run_model(
         before = manifest.seconds
         started = time.monotonic()
         try:
-            _ask(plan, model, journal, store, name, observer)
+            asked = _ask(plan, model, journal, store, name, observer)
             journal.sync()
+            # A model that answered nothing now has loaded nothing, and should not for the sake of a description.
+            info = model.describe() if asked else manifest.model_info or _described(store, model.fingerprint)
+            manifest.model_info = {**info, "kinds": sorted(model.kinds)}
             manifest.seconds = before + time.monotonic() - started
             observer.scoring()
-            _finish(plan, journal, folder, manifest, model)
+            _finish(plan, journal, folder, manifest)
         except BaseException as error:
             manifest.state = "stopped"
             manifest.seconds = before + time.monotonic() - started
@@ -140,12 +143,12 @@ def _begin(folder: Path, name: str, suite: Suite, fitted: Suite, model: Model, s
     return manifest
 
 
-def _ask(plan: Plan, model: Model, journal: Journal, store: Store, name: str, observer: Observer) -> None:
-    """Ask whatever is not answered, and keep each answer as it comes."""
+def _ask(plan: Plan, model: Model, journal: Journal, store: Store, name: str, observer: Observer) -> int:
+    """Ask whatever is not answered, and keep each answer as it comes; how many the model finished."""
     answered = len(journal) - journal.failed
     observer.begin(name, model, plan.suite, plan.total, answered)
     if answered == plan.total:
-        return
+        return 0
     kept = kept_answers(store, model.fingerprint, name, (request_hash(ask.request, ask.epoch) for _, ask in plan.asks()))
 
     def unanswered() -> Iterator[Ask]:
@@ -169,6 +172,7 @@ def _ask(plan: Plan, model: Model, journal: Journal, store: Store, name: str, ob
             journal.append(Entry(ask.task, ask.item.id, ask.epoch, request_hash(ask.request, ask.epoch), response))
             observer.answer(ask, response, False)
             budget.spend(response)
+    return budget.finished
 
 
 def _answers(model: Model, asks: Iterator[Ask]) -> Generator[tuple[Ask, Response], None, None]:
@@ -225,7 +229,13 @@ def _clean(response: Response) -> Response:
     return response
 
 
-def _finish(plan: Plan, journal: Journal, folder: Path, manifest: Manifest, model: Model) -> None:
+def _described(store: Store, fingerprint: str) -> dict[str, Any]:
+    """What an earlier run says of the same model."""
+    infos = (run.manifest.model_info for run in store.runs() if run.manifest.fingerprint == fingerprint)
+    return next(filter(None, infos), {})
+
+
+def _finish(plan: Plan, journal: Journal, folder: Path, manifest: Manifest) -> None:
     """Score every attempt, write Parquet and the final manifest."""
     summaries = {entry.task.name: Summary(entry.task, entry.weight) for entry in plan.suite.entries}
     totals: dict[str, Any] = {
@@ -279,7 +289,6 @@ def _finish(plan: Plan, journal: Journal, folder: Path, manifest: Manifest, mode
         for state, count in result.states.items():
             states[state] = states.get(state, 0) + count
     manifest.totals = {**totals, "states": states}
-    manifest.model_info = {"kinds": sorted(model.kinds), **model.describe()}
     manifest.state = "complete"
     manifest.finished_at = time.time()
     write_manifest(folder, manifest)

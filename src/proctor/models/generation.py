@@ -130,7 +130,16 @@ class GenerationEngine:
                         break
                     index = waiting.pop()
                     row = _Row(index, candidate, len(candidate.tokens), generator=self._generator(candidate))
-                    logits, own = self._prefill(candidate.tokens)
+                    try:
+                        logits, own = self._prefill(candidate.tokens)
+                    except RuntimeError as error:
+                        if not out_of_memory(error):
+                            raise
+                        if not rows and not news:
+                            raise ModelError(f"not enough memory on {self.device} for {len(candidate.tokens)} tokens; {SMALLER}") from error
+                        waiting.append(index)
+                        self.rows = len(rows) + len(news)
+                        break
                     done = self._advance(row, logits)
                     if done is not None:
                         yield index, done

@@ -142,10 +142,11 @@ def read_manifest(folder: Path) -> Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest in one step, so that no reader ever sees half of it."""
+    # What a third party's model says of itself may be of any type: it is written as text.
     path = folder / "manifest.json"
     partial = folder / "manifest.json.partial"
     try:
-        partial.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+        partial.write_bytes(msgspec.json.format(msgspec.json.encode(manifest, enc_hook=str), indent=2) + b"\n")
         partial.replace(path)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror or error}") from None

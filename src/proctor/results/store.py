@@ -45,13 +45,16 @@ class Run:
         return pl.read_parquet(self.attempts_path)
 
     def samples(self, task: str, limit: int) -> list[dict[str, Any]]:
-        """The first `limit` attempts of a task as dictionaries; empty while the run is not complete."""
+        """At most `limit` attempts of a task as dictionaries, of every kind there is: each state, best and worst score; none while incomplete."""
         import polars as pl
 
         if not self.attempts_path.exists():
             return []
-        rows = pl.scan_parquet(self.attempts_path).filter(pl.col("task") == task).head(limit).collect()
-        return rows.to_dicts()
+        rows = pl.scan_parquet(self.attempts_path).filter(pl.col("task") == task).with_row_index("place")
+        # One of each kind, then a second of each, and so on; printed in plan order.
+        turn = pl.col("place").rank("ordinal").over("state", "score").alias("turn")
+        chosen = rows.with_columns(turn).sort("turn", "place").head(limit).sort("place").drop("place", "turn")
+        return chosen.collect().to_dicts()
 
 
 class Store:

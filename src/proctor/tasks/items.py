@@ -33,7 +33,7 @@ def build_items(rows: Sequence[Row], spec: ItemSpec, *, choice: bool, where: str
         DataError: a missing column, a duplicate id, a target that is not among the choices, two readings of a target.
     """
     read_id = _reader(spec.id, "item.id", where, row_name) if spec.id else None
-    read_target = _reader(spec.target, "item.target", where, row_name)
+    read_target = _target_reader(spec.target, where, row_name)
     read_group = _reader(spec.group, "item.group", where, row_name) if spec.group else None
     read_choices = _choices_reader(spec.choices, where, row_name)
     items: list[Item] = []
@@ -115,6 +115,13 @@ def _reader(value: str, key: str, where: str, row_name: Callable[[int], str]) ->
 
         return render
     return lambda row, index: _column(row, value, key, where, row_name(index))
+
+
+def _target_reader(spec: str | dict[str, str], where: str, row_name: Callable[[int], str]) -> Callable[[Row, int], Any]:
+    if isinstance(spec, str):
+        return _reader(spec, "item.target", where, row_name)
+    parts = {name: _reader(value, f"item.target.{name}", where, row_name) for name, value in spec.items()}
+    return lambda row, index: {name: read(row, index) for name, read in parts.items()}
 
 
 def _choices_reader(
