@@ -32,8 +32,7 @@ def task(**changes: str | None) -> str:
 class Bad:
     """One mistake: the files beside the good ones, the command, and what the message must hold.
 
-    `before` breaks something and may return what replaces parts of the command; `asks` is set where the mistake shows only when the model
-    is asked, so that a stopped run may remain.
+    `before` breaks something else and may return what replaces words of the command.
     """
 
     name: str
@@ -41,8 +40,6 @@ class Bad:
     says: tuple[str, ...]
     files: dict[str, str | bytes] = field(default_factory=dict)
     before: Callable[[pytest.MonkeyPatch], dict[str, str] | None] | None = None
-    asks: bool = False
-    code: int = 2
 
 
 def file(name: str, content: str | bytes, *says: str) -> Bad:
@@ -132,14 +129,12 @@ CASES = [
     use("unknown-option", f"run good.yaml -m {MODEL} --limt 3", "No such option", "--limit"),
     use("limit-zero", f"run good.yaml -m {MODEL} --limit 0", "--limit", "x>=1"),
     use("limit-a-word", f"run good.yaml -m {MODEL} --limit few", "--limit", "'few' is not a valid integer"),
-    use("limit-huge", f"run good.yaml -m {MODEL} --limit {10**30}", "limit", "at most"),
     use("seed-a-word", f"run good.yaml -m {MODEL} --seed lucky", "--seed", "'lucky' is not a valid integer"),
-    use("seed-huge", f"run good.yaml -m {MODEL} --seed {10**30}", "seed", "at most"),
     use("epochs-zero", f"run good.yaml -m {MODEL} --epochs 0", "--epochs"),
     use("shots-negative", f"run good.yaml -m {MODEL} --shots -1", "--shots"),
     use("shots-too-many", f"run good.yaml -m {MODEL} --shots 5", "'sums'", "5 examples asked for, but only 1", "data.shots"),
     use("choices-unknown", f"run good.yaml -m {MODEL} --choices guess", "--choices", "likelihood"),
-    use("format-unknown", "leaderboard --format xml", "--format", "markdown" if False else "latex"),
+    use("format-unknown", "leaderboard --format xml", "--format", "latex"),
     use("list-what", "list tsaks", "tasks"),
     # names of tasks and suites
     use("unknown-task", f"run arithmetik -m {MODEL}", "no task or suite is named 'arithmetik'", "did you mean 'arithmetic'"),
@@ -165,7 +160,7 @@ CASES = [
     file("bad-name", task(task="a b"), "task: expected a name"),
     file("code-tag", task(scoring="!function x.y"), "tag", "not supported"),
     file("unknown-scorer", task(scoring="exact_mach"), "exact_mach", "did you mean 'exact_match'"),
-    file("unknown-scorer-option", task(scoring="{exact_match: {cass: true}}"), "cass"),
+    file("unknown-scorer-option", task(scoring="[{exact_match: {cass: true}}]"), "cass"),
     file("unknown-extractor", task(scoring="{extract: nmber, metrics: exact_match}"), "nmber", "number"),
     file("bad-regex", task(scoring="{extract: {regex: '('}, metrics: exact_match}"), "regex"),
     file("no-scorer", task(scoring=None), "needs a scorer"),
@@ -175,10 +170,9 @@ CASES = [
     file("negative-tokens", task(response="{max_tokens: 0}"), "response.max_tokens: expected 1 or more"),
     file("bad-chance", task(chance="25"), "chance", "0.25"),
     file("two-sources", task(data="{files: sums.jsonl, hub: a/b}"), "exactly one of"),
-    file("fixed-example-missing", task(prompt="{template: '{{ q }}', choose: fixed, ids: [aa]}"), "no example has the id 'aa'"),
+    use("fixed-example-missing", f"run bad.yaml -m {MODEL}", "'sums'", "no example has the id 'aa'", files={"bad.yaml": task(prompt="{template: '{{ q }}', choose: fixed, ids: [aa]}")}),
     file("python-source-missing", task(data="{python: 'nomod:rows'}"), "nomod"),
     file("package-missing", task(data="{package: nopackage, file: a.jsonl}"), "'nopackage' is not installed"),
-    file("huge-seed-in-file", task(prompt=f"{{template: '{{{{ q }}}}', seed: {10**30}}}"), "bad.yaml"),
     file("failing-template", task(prompt="'{{ q / 2 }}'"), "prompt.template", "fails on an item"),
     # suite files
     use("suite-empty", f"run s.yaml -m {MODEL}", "s.yaml", "tasks", files={"s.yaml": "suite: s\ntasks: []\n"}),
@@ -319,7 +313,7 @@ def test_bad_input_is_one_message_and_leaves_the_store_alone(bad, proctor, monke
     before = contents(Path())
     code, out, err = proctor(command.split())
     check_message(err, bad.says)
-    assert code == bad.code
+    assert code == 2
     assert out == ""
     assert contents(Path()) == before
 
@@ -364,9 +358,10 @@ def test_a_server_that_answers_with_a_page_fails_every_item_and_is_given_up(proc
     assert whole(Path("store"))
 
 
-def test_a_scorer_that_fails_names_task_and_item_and_keeps_the_answers(proctor):
-    Path("rules.py").write_text("def rule(answer, target):\n    return 1 / (len(target) - 1)\n")
-    Path("bad.yaml").write_text(task(scoring="{python: 'rules:rule'}"))
+def test_a_scorer_that_fails_names_task_and_item_and_keeps_the_answers(proctor, monkeypatch):
+    monkeypatch.syspath_prepend(Path.cwd())
+    Path("rules.py").write_text("def rule(answer, item):\n    return 1 / (len(item.target) - 1)\n")
+    Path("bad.yaml").write_text(task(scoring="[{python: {function: 'rules:rule'}}]"))
     code, out, err = proctor(["run", "bad.yaml", "-m", MODEL, "--out", "store", "--json"])
     check_message(err, ("'sums'", "item 'a'", "ZeroDivisionError"))
     assert (code, out) == (2, "")

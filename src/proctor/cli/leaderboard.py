@@ -21,8 +21,8 @@ def command(suite: str | None, store: Path, form: Format) -> None:
     """
     from proctor.cli.output import print_tables
     from proctor.errors import UsageError, nearest
-    from proctor.reports.tables import leaderboard_table
     from proctor.reports.leaderboard import boards
+    from proctor.reports.tables import leaderboard_table
     from proctor.results.store import open_store
 
     manifests = open_store(store).manifests()

@@ -60,7 +60,7 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run the command line; never returns."""
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="proctor", standalone_mode=False)
         code = code if isinstance(code, int) else 0
     except click.ClickException as error:
         error.show()

@@ -20,8 +20,8 @@ def command(run_name: str, store: Path) -> None:
     """
     from proctor.cli.output import print_tables
     from proctor.engine.rescore import rescore
-    from proctor.reports.tables import leaderboard_table
     from proctor.reports.leaderboard import boards
+    from proctor.reports.tables import leaderboard_table
     from proctor.results.store import open_store
 
     opened = open_store(store)

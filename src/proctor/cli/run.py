@@ -72,8 +72,8 @@ def _run(suite: Any, models: tuple[str, ...], settings: Any, store: Path, as_jso
     from proctor.cli.progress import observer
     from proctor.engine.run import run_model
     from proctor.models.open import open_model
-    from proctor.reports.tables import leaderboard_table
     from proctor.reports.leaderboard import boards
+    from proctor.reports.tables import leaderboard_table
     from proctor.results.store import DEFAULT_STORE, Store
 
     # A scheduler's polite end is treated like Ctrl-C: stop cleanly, to be continued.

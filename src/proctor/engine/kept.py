@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from proctor.engine.journal import Entry
+from proctor.errors import StoreError
+from proctor.results.attempts import reading_attempts
 from proctor.results.columns import RESPONSE_COLUMNS, response_of
 from proctor.results.store import Run, Store
 from proctor.types import Response
@@ -45,12 +47,13 @@ def answers_of(run: Run, wanted: set[str] | None = None, *, failed: bool = False
 def _from_parquet(path: Path, wanted: set[str] | None, failed: bool) -> dict[str, Response]:
     import polars as pl
 
-    rows = pl.scan_parquet(path)
+    rows = pl.scan_parquet(path)  # reads nothing yet
     if not failed:
         rows = rows.filter(pl.col("finish") != "error")
     if wanted is not None:
         rows = rows.join(pl.LazyFrame({"request_hash": list(wanted)}, schema={"request_hash": pl.String()}), on="request_hash", how="semi")
-    frame = rows.select("request_hash", *RESPONSE_COLUMNS).collect()
+    with reading_attempts(path):
+        frame = rows.select("request_hash", *RESPONSE_COLUMNS).collect()
     return {values["request_hash"]: response_of(values) for values in frame.iter_rows(named=True)}
 
 
@@ -63,7 +66,10 @@ def _from_journal(path: Path, wanted: set[str] | None) -> dict[str, Response]:
         for line in file:
             if not line.endswith(b"\n"):
                 break  # being written, or cut short
-            entry = decoder.decode(line)
+            try:
+                entry = decoder.decode(line)
+            except msgspec.DecodeError as error:
+                raise StoreError(f"{path}: a line is damaged ({error}); remove it, or move the folder {path.parent.name} away") from None
             if entry.response.finish != "error" and (wanted is None or entry.hash in wanted):
                 found[entry.hash] = entry.response
     return found

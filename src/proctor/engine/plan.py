@@ -76,6 +76,12 @@ class Plan:
         self.suite = suite
         self.total = sum(len(task.items) * task.epochs for task in suite.tasks)
 
+    def check(self) -> None:
+        """Render every request once, so that an item that cannot be asked is found before anything is. Raises `TaskError`."""
+        for task in self.suite.tasks:
+            for item in task.items:
+                task.request(item)
+
     def asks(self) -> Iterator[tuple[Task, Ask]]:
         """The attempts; requests are rendered as they are reached, so that a large plan costs no memory."""
         index = 0

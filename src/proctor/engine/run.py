@@ -77,13 +77,14 @@ def run_model(
     done = finished(folder)
     if done:
         return done
+    plan = Plan(fitted)
+    plan.check()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{folder}: cannot be made: {error.strerror}; name another folder with --out") from None
     with Journal(folder / "journal.jsonl") as journal:
         manifest = _begin(folder, name, suite, fitted, model, settings, rescored_from)
-        plan = Plan(fitted)
         before = manifest.seconds
         started = time.monotonic()
         try:

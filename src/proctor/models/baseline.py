@@ -89,7 +89,9 @@ class BaselineModel(Model):
         pool, answer = self._majority.get((ask.task, choice), (None, None))
         if pool is not ask.pool:
             targets = [item.target for item in ask.pool]
-            counts: Counter[Any] = Counter((index for target in targets for index in _indices(target)) if choice else map(_target_text, targets))
+            counts: Counter[Any] = Counter(
+                (index for target in targets for index in _indices(target)) if choice else map(_target_text, targets)
+            )
             answer = min(counts, key=lambda value: (-counts[value], value), default=0 if choice else "")
             self._majority[ask.task, choice] = (ask.pool, answer)
         return answer

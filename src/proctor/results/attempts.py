@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +49,15 @@ def write_attempts(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     finally:
         shutil.rmtree(parts, ignore_errors=True)
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def reading_attempts(path: Path) -> Iterator[None]:
+    """Raises `StoreError` where what is done inside finds the Parquet file `path` damaged."""
+    import polars as pl
+
+    try:
+        yield
+    except (OSError, pl.exceptions.PolarsError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise StoreError(f"{path}: cannot be read: {reason}; delete this file and run the same command again: it is made anew") from None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from proctor.errors import StoreError, UsageError, nearest
+from proctor.results.attempts import reading_attempts
 from proctor.results.manifest import Manifest, read_manifest
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class Run:
             raise StoreError(
                 f"run '{self.manifest.run}' is {self.manifest.state}: it has no attempts.parquet yet; continue it with: proctor run"
             )
-        return pl.read_parquet(self.attempts_path)
+        with reading_attempts(self.attempts_path):
+            return pl.read_parquet(self.attempts_path)
 
     def samples(self, task: str, limit: int) -> list[dict[str, Any]]:
         """At most `limit` attempts of a task as dictionaries, of every kind there is: each state, best and worst score; none while incomplete."""
@@ -54,7 +56,8 @@ class Run:
         # One of each kind, then a second of each, and so on; printed in plan order.
         turn = pl.col("place").rank("ordinal").over("state", "score").alias("turn")
         chosen = rows.with_columns(turn).sort("turn", "place").head(limit).sort("place").drop("place", "turn")
-        return chosen.collect().to_dicts()
+        with reading_attempts(self.attempts_path):
+            return chosen.collect().to_dicts()
 
 
 class Store:

@@ -66,7 +66,7 @@ def suite_spec(name: str) -> SuiteSpec:
     return read_yaml(path, SuiteSpec, "suite")
 
 
-def _files(path: Path, source: str) -> list[tuple[Path, str]]:
+def _files(path: Path, source: str, above: tuple[Path, ...] = ()) -> list[tuple[Path, str]]:
     """The task files behind a path: itself, those of a suite, those of a folder."""
     if path.is_dir():
         files = sorted(one for one in path.iterdir() if one.suffix in _YAML and not _is_suite(one))
@@ -74,8 +74,17 @@ def _files(path: Path, source: str) -> list[tuple[Path, str]]:
             raise UsageError(f"{path}: a folder without task files (.yaml)")
         return [(one, str(one)) for one in files]
     if _is_suite(path):
-        return [pair for entry in read_yaml(path, SuiteSpec, "suite").tasks for pair in _files(*_find(entry.task, path.parent))]
+        above = _deeper(path, above)
+        return [pair for entry in read_yaml(path, SuiteSpec, "suite").tasks for pair in _files(*_find(entry.task, path.parent), above)]
     return [(path, source)]
+
+
+def _deeper(suite: Path, above: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The suites above those that `suite` names. Raises `TaskError` where it is above itself, by whatever path."""
+    found = (*above, suite.resolve())
+    if found[-1] in above:
+        raise TaskError(f"{suite}: the suite contains itself: {' > '.join(one.name for one in found)}")
+    return found
 
 
 def _load_one(ref: str, base: Path | None = None, above: tuple[Path, ...] = ()) -> Suite:
@@ -86,12 +95,11 @@ def _load_one(ref: str, base: Path | None = None, above: tuple[Path, ...] = ()) 
     if not _is_suite(path):
         task = _load_task(path, source)
         return Suite(task.name, [Weighted(task)], title=task.spec.title, source=source)
-    if path in above:
-        raise TaskError(f"{path}: the suite contains itself: {' > '.join(one.name for one in (*above, path))}")
+    above = _deeper(path, above)
     spec = read_yaml(path, SuiteSpec, "suite")
     entries = []
     for entry in spec.tasks:
-        part = _load_one(entry.task, path.parent, (*above, path))
+        part = _load_one(entry.task, path.parent, above)
         entries += [Weighted(inner.task, inner.weight * entry.weight) for inner in part.entries]
     return Suite(spec.suite, entries, title=spec.title, source=source)
 
@@ -100,7 +108,7 @@ def _find(ref: str, base: Path | None = None) -> tuple[Path, str]:
     """The file or folder behind a name, and what to call it. Names inside a suite file are looked for beside it first."""
     if ref.endswith(_YAML) or "/" in ref or (base is None and Path(ref).is_dir() and ref not in builtin_suites()):
         path = (base or Path()) / ref
-        if not path.exists():
+        if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name too long
             folder = path.parent
             beside = [one.name for one in folder.iterdir()] if folder.is_dir() else []
             raise UsageError(f"{path}: no such file{nearest(path.name, beside)}")
