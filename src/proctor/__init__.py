@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from proctor.errors import ProctorError
     from proctor.models.base import Model
     from proctor.models.open import open_model
+    from proctor.reports.of_runs import leaderboard, profile
     from proctor.results.store import Run, Store, open_store
     from proctor.tasks.load import load_suite, load_task
     from proctor.tasks.suite import Suite
@@ -32,10 +33,12 @@ _HOMES = {
     "Store": "proctor.results.store",
     "Suite": "proctor.tasks.suite",
     "Task": "proctor.tasks.task",
+    "leaderboard": "proctor.reports.of_runs",
     "load_suite": "proctor.tasks.load",
     "load_task": "proctor.tasks.load",
     "open_model": "proctor.models.open",
     "open_store": "proctor.results.store",
+    "profile": "proctor.reports.of_runs",
     "rescore": "proctor.engine.rescore",
     "run": "proctor.engine.session",
 }
@@ -49,10 +52,12 @@ __all__ = [
     "Store",
     "Suite",
     "Task",
+    "leaderboard",
     "load_suite",
     "load_task",
     "open_model",
     "open_store",
+    "profile",
     "rescore",
     "run",
 ]

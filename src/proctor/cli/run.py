@@ -5,11 +5,16 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from proctor.cli.options import store_option
+
+if TYPE_CHECKING:
+    from proctor.engine.plan import Settings
+    from proctor.models.base import Model
+    from proctor.tasks.suite import Suite
 
 
 @click.command("run")
@@ -66,7 +71,7 @@ def command(
     return _run(suite, models, settings, store, as_json)
 
 
-def _run(suite: Any, models: tuple[str, ...], settings: Any, store: Path, as_json: bool) -> int:
+def _run(suite: Suite, models: tuple[str, ...], settings: Settings, store: Path, as_json: bool) -> int:
     from proctor.cli.main import SOME_FAILED
     from proctor.cli.output import print_tables
     from proctor.cli.progress import observer
@@ -82,6 +87,7 @@ def _run(suite: Any, models: tuple[str, ...], settings: Any, store: Path, as_jso
     runs = []
     for model in opened:
         try:
+            _say_if_written(suite, model, settings)
             runs.append(run_model(suite, model, Store(store), settings, observer(silent=as_json)))
         finally:
             model.close()
@@ -102,3 +108,15 @@ def _run(suite: Any, models: tuple[str, ...], settings: Any, store: Path, as_jso
         click.echo(f"proctor: {failed} attempts failed; the same command asks them again", err=True)
     sys.stdout.flush()
     return SOME_FAILED if failed else 0
+
+
+def _say_if_written(suite: Suite, model: Model, settings: Settings) -> None:
+    """Say that a model gives no log-likelihoods, so that its multiple-choice tasks are asked under a protocol of their own."""
+    tasks = [task for task in suite.tasks if task.needs_likelihood and task.spec.response.kind == "choice"]
+    if settings.choices == "likelihood" and tasks and "likelihood" not in model.kinds:
+        why = model.no_likelihood or "it gives no log-likelihoods"
+        click.echo(
+            f"{model.uri}: {why}; {len(tasks)} multiple-choice tasks are asked for a written letter, under their own protocol "
+            "(other models compare with --choices generate)",
+            err=True,
+        )

@@ -259,6 +259,8 @@ def _finish(plan: Plan, journal: Journal, folder: Path, manifest: Manifest) -> N
             response = entry.response
             try:
                 score = task.scoring.score(ask.item, ask.request, response)
+            except DataError as error:
+                raise DataError(f"task '{task.name}': {error}; every answer is kept") from None
             except ProctorError:
                 raise
             except Exception as error:

@@ -60,11 +60,13 @@ class Model(abc.ABC):
         uri: the model as the user named it, without secrets.
         fingerprint: changes whenever the answers might: weights, file contents, endpoint, settings. Kept answers are looked up by it.
         kinds: which kinds of request it answers.
+        no_likelihood: why it gives no log-likelihoods, in a clause, where there is more to say than that; known once `kinds` is.
     """
 
     uri: str
     fingerprint: str
     kinds: frozenset[Kind]
+    no_likelihood: str | None = None
 
     @abc.abstractmethod
     def answer(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:

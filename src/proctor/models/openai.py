@@ -119,7 +119,7 @@ class OpenAIModel(HttpModel):
         self._api = "chat" if official and options.api == "auto" else options.api
         self.fingerprint = content_hash(["openai-api 1", self.endpoint.base, model, official, self._api])
         self._not_sent: set[str] = set()  # parameters the model refuses
-        self._no_likelihood: str | None = "the OpenAI chat API gives no log-likelihoods of a text" if self._api == "chat" else None
+        self.no_likelihood = "the OpenAI chat API gives no log-likelihoods of a text" if self._api == "chat" else None
         self._takes_text = self._api == "completions"
         self._kinds: frozenset[Kind] | None = frozenset({"generate"}) if self._api == "chat" else None
 
@@ -130,8 +130,8 @@ class OpenAIModel(HttpModel):
         The first look asks the server, with two small requests. Raises `ModelError` where none answers.
         """
         if self._kinds is None:
-            self._no_likelihood = self.call(self._probe)  # raises where the server is dead
-            self._kinds = frozenset({"generate"} if self._no_likelihood else {"generate", "likelihood"})
+            self.no_likelihood = self.call(self._probe)  # raises where the server is dead
+            self._kinds = frozenset({"generate"} if self.no_likelihood else {"generate", "likelihood"})
         return self._kinds
 
     async def _probe(self, line: Line) -> str | None:
@@ -233,7 +233,7 @@ class OpenAIModel(HttpModel):
 
     async def _likelihood(self, line: Line, request: Likelihood) -> Response:
         if "likelihood" not in (self._kinds or ()):
-            return Response(finish="error", error=self._no_likelihood)
+            return Response(finish="error", error=self.no_likelihood)
         pairs = [echo.join(prompt, continuation) for prompt in request.prompts for continuation in request.continuations]
         sent = await asyncio.gather(*(line.send("/completions", echo.echo_body(text, self.model), _decode_echo) for text, _ in pairs))
         try:
@@ -289,8 +289,8 @@ class OpenAIModel(HttpModel):
         facts: dict[str, Any] = {"endpoint": self.endpoint.base, "model": self.model, "api": self._api}
         if self._not_sent:
             facts["not_sent"] = sorted(self._not_sent)
-        if self._no_likelihood:
-            facts["no_likelihood"] = self._no_likelihood
+        if self.no_likelihood:
+            facts["no_likelihood"] = self.no_likelihood
         return facts
 
 

@@ -47,7 +47,7 @@ class Run:
             return pl.read_parquet(self.attempts_path)
 
     def samples(self, task: str, limit: int) -> list[dict[str, Any]]:
-        """At most `limit` attempts of a task as dictionaries, of every kind there is: each state, best and worst score; none while incomplete."""
+        """At most `limit` attempts of a task as dictionaries, of every state and score there is; none while the run is incomplete."""
         import polars as pl
 
         if not self.attempts_path.exists():

@@ -106,26 +106,33 @@ def _load_one(ref: str, base: Path | None = None, above: tuple[Path, ...] = ()) 
 
 def _find(ref: str, base: Path | None = None) -> tuple[Path, str]:
     """The file or folder behind a name, and what to call it. Names inside a suite file are looked for beside it first."""
-    if ref.endswith(_YAML) or "/" in ref or (base is None and Path(ref).is_dir() and ref not in builtin_suites()):
+    if ref.endswith(_YAML) or "/" in ref or (base is None and _is_there(Path(ref)) and Path(ref).is_dir() and ref not in builtin_suites()):
         path = (base or Path()) / ref
-        if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a name too long
+        if not _is_there(path):
             folder = path.parent
             beside = [one.name for one in folder.iterdir()] if folder.is_dir() else []
             raise UsageError(f"{path}: no such file{nearest(path.name, beside)}")
         return path, str(path)
     if base is not None:
         for suffix in _YAML:
-            if (base / f"{ref}{suffix}").exists():
+            if _is_there(base / f"{ref}{suffix}"):
                 return base / f"{ref}{suffix}", str(base / f"{ref}{suffix}") if base != BUILTIN else f"builtin:{ref}"
     name = ref.removeprefix("builtin:")
     for path in (BUILTIN / f"{name}.yaml", BUILTIN / "tasks" / f"{name}.yaml"):
-        if path.exists():
+        if _is_there(path):
             return path, f"builtin:{name}"
     known = builtin_suites() + builtin_tasks()
     raise UsageError(
         f"no task or suite is named '{name}'{nearest(name, known)} `proctor list tasks` and `proctor list suites` list them; "
         "a file is named by its path, ending in .yaml"
     )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long to be one
+        return False
 
 
 def _is_suite(path: Path) -> bool:
