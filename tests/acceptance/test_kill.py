@@ -137,7 +137,13 @@ def test_a_polite_end_is_clean_and_says_how_to_go_on(exam, sent):
 
 def test_a_full_disk_stops_cleanly_and_the_run_goes_on(exam):
     """A limit on file size stands in for a full disk: the same system call fails in the same way."""
-    limited = "import resource, signal, runpy, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (9000, -1)); sys.argv[0] = 'proctor'; runpy.run_module('proctor')"
+    limited = """
+import resource, runpy, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (9000, -1))
+sys.argv[0] = "proctor"
+runpy.run_module("proctor")
+"""
     environment = os.environ | {"EXAM_LOG": str(exam / "store.log"), "PYTHONPATH": os.pathsep.join([str(HERE), str(exam)])}
     command = [sys.executable, "-c", limited, "run", "numbers.yaml", "-m", "python:exam:answer", "--out", "store"]
     done = subprocess.run(command, cwd=exam, env=environment, capture_output=True, text=True, timeout=60)

@@ -244,9 +244,14 @@ class LocalModel(Model):
             ids = self._prompt_tokens(prompt)
             added = ids[: self._added(ids, rendered.text)]
             texts.append("".join(self.tokenizer.convert_ids_to_tokens(added)) + rendered.text)
-            tokens.append(tuple(self.tokenizer.decode([i], clean_up_tokenization_spaces=False) for i in ids))
+            tokens.append(tuple(self._token_text(i) for i in ids))
             chat = chat or not rendered.special
         return Preview(tuple(texts), tuple(tokens), "chat template of the model" if chat else "as running text")
+
+    def _token_text(self, token: int) -> str:
+        """A token as text; one that is only part of a character as the vocabulary writes it."""
+        text: str = self.tokenizer.decode([token], clean_up_tokenization_spaces=False)
+        return f"⟨{self.tokenizer.convert_ids_to_tokens(token)}⟩" if "\ufffd" in text else text
 
     def _added(self, ids: list[int], text: str) -> int:
         """How many of the first tokens are special ones that the text itself does not show."""
