@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Callable
@@ -100,6 +101,20 @@ def stopped_run(name: str, content: bytes) -> Callable[[pytest.MonkeyPatch], Non
     return change
 
 
+def in_place_of(name: str) -> Callable[[pytest.MonkeyPatch], None]:
+    """A file where the run's folder should be (`name` empty), or a folder where one of its files should be."""
+
+    def change(patch: pytest.MonkeyPatch) -> None:
+        folder = finished_run(patch)
+        shutil.rmtree(folder)
+        if name:
+            (folder / name).mkdir(parents=True)
+        else:
+            folder.write_text("not a folder")
+
+    return change
+
+
 def nobody(patch: pytest.MonkeyPatch) -> dict[str, str]:
     """A port that nothing listens on."""
     with socket.socket() as free:
@@ -124,6 +139,7 @@ CYCLE = {"one.yaml": "suite: one\ntasks: [two.yaml]\n", "two.yaml": "suite: two\
 CASES = [
     # the command
     use("no-such-verb", "rnu good.yaml", "no command 'rnu'", "did you mean 'run'"),
+    use("no-such-verb-at-all", "frobnicate", "no command 'frobnicate'; commands: run, list"),
     use("no-model", "run good.yaml", "Missing option '-m'"),
     use("no-task", f"run -m {MODEL}", "Missing argument"),
     use("unknown-option", f"run good.yaml -m {MODEL} --limt 3", "No such option", "--limit"),
@@ -302,6 +318,13 @@ CASES = [
     use("store-is-a-file", f"run good.yaml -m {MODEL} --out good.yaml", "--out", "good.yaml", "is a file"),
     use("store-below-a-file", f"run good.yaml -m {MODEL} --out good.yaml/store", "good.yaml/store", "cannot be made", "--out"),
     use("store-from-environment", f"run good.yaml -m {MODEL}", "good.yaml", "is a file", before=environment(PROCTOR_STORE="good.yaml")),
+    use("run-folder-is-a-file", f"run good.yaml -m {MODEL} --out store", "cannot be made: File exists", "--out", before=in_place_of("")),
+    use(
+        "journal-is-a-folder",
+        f"run good.yaml -m {MODEL} --out store",
+        "journal.jsonl: cannot be opened",
+        before=in_place_of("journal.jsonl"),
+    ),
     use("store-missing", "leaderboard --out nowhere", "nowhere: no such folder"),
     use("store-empty", "leaderboard --out empty", "no runs yet", before=lambda _: Path("empty").mkdir()),
     use(

@@ -103,11 +103,28 @@ def test_starts_smaller_when_memory_runs_out(tiny, tokenizer, monkeypatch):
     assert dict(made.generate(asked)) == expected
 
 
+def test_reads_fewer_prompts_together_when_memory_runs_out(tiny, tokenizer, monkeypatch):
+    made = engine(tiny("llama"), tokenizer())
+    asked = [Wanted(p, 8) for p in prompts(6)]
+    expected = dict(made.generate(asked))
+    whole = made._prefill
+
+    def limited(tokens):
+        if len(tokens) > 2:
+            raise RuntimeError("can't allocate memory")
+        return whole(tokens)
+
+    monkeypatch.setattr(made, "_prefill", limited)
+    assert dict(made.generate(asked)) == expected
+    assert made.prompts <= 2
+
+
 def test_takes_in_fewer_prompts_when_memory_runs_out(tiny, tokenizer, monkeypatch):
     made = engine(tiny("llama"), tokenizer())
     asked = [Wanted(p, 8) for p in prompts(6)]
     expected = dict(made.generate(asked))
     whole = made._prefill
+    made.prompts = 1
     calls = []
 
     def limited(tokens):

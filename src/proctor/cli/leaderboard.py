@@ -31,6 +31,6 @@ def command(suite: str | None, store: Path, form: Format) -> None:
         raise UsageError(f"{store}: no runs yet; make one with: proctor run smoke -m baseline:random --out {store}")
     if suite is not None:
         if suite not in suites:
-            raise UsageError(f"{store}: no run of a suite named '{suite}'{nearest(suite, suites)} suites here: {', '.join(suites)}")
+            raise UsageError(f"{store}: no run of a suite named '{suite}'{nearest(suite, suites) or ';'} suites here: {', '.join(suites)}")
         manifests = [manifest for manifest in manifests if manifest.suite == suite]
     print_tables([leaderboard_table(board) for board in boards(manifests)], form)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -41,7 +40,7 @@ def rescore(run: Run, store: Store, suite: Suite | None = None, observer: Observ
     if suite is None:
         if manifest.suite_source == "python" or not manifest.suite_source:
             raise UsageError(f"run '{manifest.run}' came from tasks built in Python; rescore it from Python, giving the suite")
-        suite = load_suite(manifest.suite_source.split(os.pathsep))
+        suite = load_suite(manifest.suite_source.splitlines())
     settings = msgspec.convert(manifest.settings, Settings)
     kinds: frozenset[Kind] = frozenset(manifest.model_info.get("kinds", ("generate", "likelihood")))
     fitted = fit(suite, settings, kinds)

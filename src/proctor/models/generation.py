@@ -1,6 +1,6 @@
 """Text generation in batches that change while they run: a finished sequence leaves, a waiting one takes its place.
 
-Prompts are read in sorted order, so that one which begins like its predecessor reuses the keys and values of the shared part.
+Prompts of like length are read together, in sorted order; what they begin with alike is computed once.
 Sequences of a batch are aligned at their ends (left padding); each keeps its own positions. What a sequence becomes does not depend on
 its neighbours, beyond the rounding of a matrix product of another shape: greedy decoding takes the most likely token, sampling draws from
 a generator of the request's own.
@@ -21,7 +21,7 @@ from proctor.models.prefix_tree import common_prefix
 if TYPE_CHECKING:
     import torch
 
-ROWS_CPU, ROWS_GPU = 32, 128
+ROWS_CPU, ROWS_GPU = 64, 128
 """Most sequences in a batch."""
 
 CACHE_BYTES = 2 << 30
@@ -29,6 +29,9 @@ CACHE_BYTES = 2 << 30
 
 REUSE = 16
 """A shared beginning shorter than this is not worth reusing."""
+
+WORTH_A_PASS = 64
+"""A beginning that prompts share gets a forward pass of its own where that saves so many tokens: each pass reads all weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,11 @@ class _Row:
     generator: Any = None
 
 
+def _size(wanted: Wanted) -> int:
+    """Tokens a row may come to."""
+    return len(wanted.tokens) + wanted.max_tokens
+
+
 def first_stop(text: str, stop: Sequence[str]) -> int | None:
     """Where the first of the stop texts begins in `text`, or None."""
     found = [at for s in stop if s and (at := text.find(s)) >= 0]
@@ -94,12 +102,15 @@ class GenerationEngine:
         self.device = likelihood.device
         self.decode = decode
         self.rows = ROWS_CPU if self.device.type == "cpu" else ROWS_GPU
+        self.prompts = self.rows  # most prompts read together; less after running out of memory
         self._prompt: tuple[int, ...] = ()
         self._prompt_cache: Any = None
 
     def generate(self, wanted: Sequence[Wanted]) -> Iterator[tuple[int, Generated]]:
         """Generate every text once, in the order in which it gets finished. Yields (index, what was generated)."""
-        waiting = sorted(range(len(wanted)), key=lambda i: wanted[i].tokens, reverse=True)
+        # Taken from the end. Rows of like length go together, since a batch is padded to its longest; the long ones first, since
+        # short ones fill what they leave. Among those, neighbours share the beginnings of their prompts.
+        waiting = sorted(range(len(wanted)), key=lambda i: (_size(wanted[i]).bit_length(), wanted[i].tokens))
         try:
             if self.engine.tree:
                 yield from self._batched(wanted, waiting)
@@ -122,24 +133,8 @@ class GenerationEngine:
             if waiting and len(rows) <= self.rows * 3 // 4:
                 caches: list[Any] = []
                 news: list[_Row] = []
-                while waiting and len(rows) + len(news) < self.rows:
-                    candidate = wanted[waiting[-1]]
-                    members = [r.wanted for r in rows] + [r.wanted for r in news] + [candidate]
-                    longest = max(len(m.tokens) + m.max_tokens for m in members)
-                    if len(members) > 1 and longest * len(members) > budget:
-                        break
-                    index = waiting.pop()
-                    row = _Row(index, candidate, len(candidate.tokens), generator=self._generator(candidate))
-                    try:
-                        logits, own = self._prefill(candidate.tokens)
-                    except RuntimeError as error:
-                        if not out_of_memory(error):
-                            raise
-                        if not rows and not news:
-                            raise ModelError(f"not enough memory on {self.device} for {len(candidate.tokens)} tokens; {SMALLER}") from error
-                        waiting.append(index)
-                        self.rows = len(rows) + len(news)
-                        break
+                for index, logits, own in self._read(wanted, waiting, rows, budget):
+                    row = _Row(index, wanted[index], len(wanted[index].tokens), generator=self._generator(wanted[index]))
                     done = self._advance(row, logits)
                     if done is not None:
                         yield index, done
@@ -183,7 +178,7 @@ class GenerationEngine:
         """Tokens whose keys and values may be held at a time."""
         import torch
 
-        _, cache = self._prefill((0,))
+        _, (cache,) = self._prefill([(0,)])
         self._prompt, self._prompt_cache = (), None
         each = sum(layer.keys.numel() * layer.keys.element_size() * 2 for layer in cache.layers)
         room = CACHE_BYTES
@@ -191,24 +186,98 @@ class GenerationEngine:
             room = torch.cuda.mem_get_info(self.device)[0] // 2
         return int(room // each)
 
-    def _prefill(self, tokens: tuple[int, ...]) -> tuple[torch.Tensor, Any]:
-        """Logits after a prompt, shape (vocabulary,), and its cache."""
+    def _read(self, wanted: Sequence[Wanted], waiting: list[int], rows: list[_Row], budget: int) -> Iterator[tuple[int, torch.Tensor, Any]]:
+        """Read the prompts of as many waiting sequences as the batch has room for. Yields (index, logits, cache)."""
+        taken: list[int] = []
+        longest = max((_size(row.wanted) for row in rows), default=0)
+        while waiting and len(rows) + len(taken) < self.rows:
+            longest = max(longest, _size(wanted[waiting[-1]]))
+            members = len(rows) + len(taken) + 1
+            if members > 1 and longest * members > budget:
+                break
+            taken.append(waiting.pop())
+        running = len(rows)
+        while taken:
+            group = self._together([wanted[i].tokens for i in taken])
+            try:
+                logits, caches = self._prefill([wanted[i].tokens for i in taken[:group]])
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                free_memory(self.device)
+                if group > 1:
+                    self.prompts = group // 2
+                    continue
+                if not running:
+                    raise ModelError(f"not enough memory on {self.device} for {len(wanted[taken[0]].tokens)} tokens; {SMALLER}") from error
+                waiting += reversed(taken)
+                self.rows = running
+                return
+            read, taken = taken[:group], taken[group:]
+            running += group
+            yield from zip(read, logits, caches, strict=True)
+
+    def _together(self, prompts: Sequence[tuple[int, ...]]) -> int:
+        """How many of the first prompts fit one forward pass, padded to the longest."""
+        stem = longest = len(prompts[0])
+        for count, tokens in enumerate(prompts[: self.prompts]):
+            stem = common_prefix(prompts[0][:stem], tokens)
+            longest = max(longest, len(tokens))
+            if count and (count + 1) * (longest - stem) > self.engine.chunk:
+                return count
+        return min(len(prompts), self.prompts)
+
+    def _prefill(self, prompts: Sequence[tuple[int, ...]]) -> tuple[torch.Tensor, list[Any]]:
+        """Logits after each of some prompts, shape (prompts, vocabulary), and a cache for each.
+
+        What they all begin with is read once (or not at all, where the prompts before began so too), the rest side by side.
+        """
         import torch
 
-        shared = min(common_prefix(tokens, self._prompt), len(tokens) - 1)
-        cache = cut(self._prompt_cache, shared) if shared >= REUSE else new_cache()
-        at = shared if shared >= REUSE else 0
+        stem = min(map(len, prompts)) - 1
+        for tokens in prompts:
+            stem = common_prefix(prompts[0][:stem], tokens)
+        shared = min(common_prefix(prompts[0], self._prompt), stem)
+        shared = shared if shared >= REUSE else 0
+        if (len(prompts) - 1) * (stem - shared) < WORTH_A_PASS:
+            stem = shared
+        cache = cut(self._prompt_cache, shared) if shared else new_cache()
         with torch.inference_mode():
-            while at < len(tokens):
-                piece = tokens[at : at + self.engine.chunk]
-                positions = torch.arange(at, at + len(piece), device=self.device)[None]
-                visible = torch.ones(1, len(piece), len(piece), dtype=torch.bool, device=self.device).tril()
-                mask = self.engine.mask.make(visible, positions, at, self.engine.dtype)
-                ids = torch.tensor([piece], device=self.device)
-                logits = self._forward(ids, position_ids=positions, attention_mask=mask, past_key_values=cache)
+            at = shared
+            # A long prompt is read in pieces: all but the last here.
+            last = stem if len(prompts) > 1 else max(stem, (len(prompts[0]) - 1 - at) // self.engine.chunk * self.engine.chunk + at)
+            while at < last:
+                piece = prompts[0][at : min(last, at + self.engine.chunk)]
+                self._extend(cache, [piece], at)
                 at += len(piece)
-        self._prompt, self._prompt_cache = tokens, fork(cache)
-        return logits[0], cache
+            if at and len(prompts) > 1:
+                for layer in cache.layers:
+                    layer.keys = layer.keys.expand(len(prompts), -1, -1, -1)
+                    layer.values = layer.values.expand(len(prompts), -1, -1, -1)
+            logits = self._extend(cache, [tokens[at:] for tokens in prompts], at)
+            caches = [self._row(cache, i, len(tokens)) for i, tokens in enumerate(prompts)]
+        self._prompt, self._prompt_cache = prompts[-1], fork(caches[-1])
+        return logits, caches
+
+    def _extend(self, cache: Any, pieces: Sequence[tuple[int, ...]], at: int) -> torch.Tensor:
+        """Read one piece of each row, all from position `at`; logits after each, shape (rows, vocabulary). Shorter pieces are padded."""
+        import torch
+
+        longest = max(map(len, pieces))
+        ids = torch.tensor([[*piece, *[0] * (longest - len(piece))] for piece in pieces], device=self.device)
+        positions = torch.arange(at, at + longest, device=self.device).expand(len(pieces), -1)
+        visible = torch.ones(longest, longest, dtype=torch.bool, device=self.device).tril().expand(len(pieces), -1, -1)
+        mask = self.engine.mask.make(visible, positions, at, self.engine.dtype)
+        ends = torch.tensor([len(piece) - 1 for piece in pieces], device=self.device)
+        return self._forward(ids, ends, position_ids=positions, attention_mask=mask, past_key_values=cache)
+
+    def _row(self, cache: Any, row: int, length: int) -> Any:
+        """One row of a batch's cache, without its padding."""
+        new = fork(cache)
+        for layer in new.layers:
+            layer.keys = layer.keys[row : row + 1, :, :length]
+            layer.values = layer.values[row : row + 1, :, :length]
+        return new
 
     def _step(self, rows: list[_Row], cache: Any, shown: torch.Tensor) -> tuple[torch.Tensor, Any, torch.Tensor]:
         """One token more for every row: logits of shape (rows, vocabulary), the grown cache and what it shows."""
@@ -223,10 +292,19 @@ class GenerationEngine:
             logits = self._forward(tokens, position_ids=positions, attention_mask=mask, past_key_values=grown)
             return logits, grown, torch.cat([shown, positions], dim=1)
 
-    def _forward(self, tokens: torch.Tensor, **arguments: Any) -> torch.Tensor:
-        if self.engine.selects:
-            arguments["logits_to_keep"] = 1
-        return self.model(input_ids=tokens, **arguments).logits[:, -1].float()
+    def _forward(self, tokens: torch.Tensor, ends: torch.Tensor | None = None, **arguments: Any) -> torch.Tensor:
+        """Logits at one position of each row, shape (rows, vocabulary): at `ends`, shape (rows,), or the last."""
+        import torch
+
+        if ends is None:
+            if self.engine.selects:
+                arguments["logits_to_keep"] = 1
+            return self.model(input_ids=tokens, **arguments).logits[:, -1].float()
+        rows = torch.arange(len(ends), device=self.device)
+        if not self.engine.selects:
+            return self.model(input_ids=tokens, **arguments).logits[rows, ends].float()
+        kept, which = torch.unique(ends, return_inverse=True)
+        return self.model(input_ids=tokens, logits_to_keep=kept, **arguments).logits[rows, which].float()
 
     def _join(self, cache: Any, shown: Any, caches: list[Any], lengths: list[int]) -> tuple[Any, torch.Tensor]:
         """The batch of `cache` and new rows, aligned at the end."""

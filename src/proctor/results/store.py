@@ -91,7 +91,7 @@ class Store:
         found = [name] if name in folders else [folder for folder in folders if folder.startswith(name)]
         if len(found) != 1:
             what = f"{len(found)} runs begin with" if found else "no run is named"
-            raise UsageError(f"{self.path}: {what} '{name}'{nearest(name, folders)} `proctor list runs` lists them")
+            raise UsageError(f"{self.path}: {what} '{name}'{nearest(name, folders) or ';'} `proctor list runs` lists them")
         return Run(self.path / found[0])
 
     def attempts(self) -> pl.DataFrame:

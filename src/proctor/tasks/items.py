@@ -155,7 +155,7 @@ def _choices_reader(
 
 def _column(row: Row, name: str, key: str, where: str, row_name: str) -> Any:
     if name not in row:
-        raise DataError(f"{where}: {key}: {row_name} has no column '{name}'{nearest(name, row)} columns: {', '.join(map(str, row))}")
+        raise DataError(f"{where}: {key}: {row_name} has no column '{name}'{nearest(name, row) or ';'} columns: {', '.join(map(str, row))}")
     return row[name]
 
 

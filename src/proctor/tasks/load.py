@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,7 +46,7 @@ def load_suite(ref: str | Path | Sequence[str | Path]) -> Suite:
         return parts[0]
     name = "+".join(part.name for part in parts)
     name = name if len(name) <= 60 else f"{parts[0].name}+{len(parts) - 1}"
-    return Suite(name, [entry for part in parts for entry in part.entries], source=os.pathsep.join(part.source for part in parts))
+    return Suite(name, [entry for part in parts for entry in part.entries], source="\n".join(part.source for part in parts))
 
 
 def task_specs(refs: Sequence[str]) -> list[tuple[str, TaskSpec]]:
@@ -123,7 +122,7 @@ def _find(ref: str, base: Path | None = None) -> tuple[Path, str]:
             return path, f"builtin:{name}"
     known = builtin_suites() + builtin_tasks()
     raise UsageError(
-        f"no task or suite is named '{name}'{nearest(name, known)} `proctor list tasks` and `proctor list suites` list them; "
+        f"no task or suite is named '{name}'{nearest(name, known) or ';'} `proctor list tasks` and `proctor list suites` list them; "
         "a file is named by its path, ending in .yaml"
     )
 

@@ -25,7 +25,7 @@ class Suite:
         name: as printed.
         entries: the tasks and their weights.
         title: one line.
-        source: what to load it from again: a built-in name, paths, or `python`.
+        source: what to load it from again: built-in names and paths, one a line, or `python`.
 
     Raises:
         TaskError: no tasks, or two of one name.

@@ -50,7 +50,9 @@ class Template:
         """Raise `TaskError` where the template names a column that is not among `known`."""
         known = set(known)
         for name in sorted(self.names - known):
-            raise TaskError(f"{self.where}: '{name}' is not a column of the data{nearest(name, known)} columns: {', '.join(sorted(known))}")
+            raise TaskError(
+                f"{self.where}: '{name}' is not a column of the data{nearest(name, known) or ';'} columns: {', '.join(sorted(known))}"
+            )
 
     def render(self, values: Mapping[str, Any]) -> str:
         """The text for one item. Raises `TaskError` for what only a value shows: a missing column, a wrong type."""
