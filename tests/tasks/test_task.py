@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proctor import Suite, Task
+from proctor import Suite, Task, load_task
 from proctor.engine.plan import Settings, fit
 from proctor.errors import DataError, ModelError, ProctorError, TaskError
 from proctor.tasks.suite import Weighted
-from proctor.types import Generate
+from proctor.types import Generate, Response
 
 
 def rows(n):
@@ -189,3 +189,15 @@ def test_a_choice_is_put_as_the_model_can_take_it():
     assert fitted(perplexity, {"generate", "likelihood"}, choices="generate").needs_likelihood
     with pytest.raises(TaskError, match="leave it out"):
         fitted(perplexity, {"generate"})
+
+
+def test_a_scoring_function_may_stand_beside_the_task_file(tmp_path):
+    (tmp_path / "beside_marks.py").write_text("def mark(answer, item):\n    return len(answer) / item.fields['n']\n")
+    (tmp_path / "t.yaml").write_text(
+        "task: t\ndata: {items: [{id: a, n: 4, target: x}, {id: b, n: 8, target: x}]}\nprompt: '{{ n }}'\n"
+        "scoring: {metrics: [{python: 'beside_marks:mark'}]}\n"
+    )
+    task = load_task(tmp_path / "t.yaml").limited(1)
+    (item,) = task.items
+    score = task.scoring.score(item, task.request(item), Response(text="ab"))
+    assert score.values == {"score": 2 / item.fields["n"]}

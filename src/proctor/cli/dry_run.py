@@ -45,9 +45,6 @@ def dry_run(suite: Suite, uris: Sequence[str], settings: Settings, *, as_json: b
 
 
 def _task_plan(task: Task, model: Model) -> dict[str, Any]:
-    from proctor.models.prices import price
-    from proctor.types import Response
-
     items = task.items[:: max(1, len(task.items) // SAMPLE)][:SAMPLE]
     exact = True
     per_item: list[int] = []
@@ -65,7 +62,7 @@ def _task_plan(task: Task, model: Model) -> dict[str, Any]:
     mean = sum(per_item) / len(per_item)
     written = 0 if task.needs_likelihood else task.spec.response.max_tokens * attempts
     tokens_in = round(mean * attempts)
-    cost = price(model.uri, None, Response(input_tokens=tokens_in, output_tokens=written))
+    cost = model.cost(tokens_in, written)
     preview = model.preview(task.request(task.items[0]))
     return {
         "task": task.name,

@@ -73,7 +73,7 @@ class PlainProgress(Observer):
         self.task = ""
         self.last = time.monotonic()
         tokens = f", {kept} already answered" if kept else ""
-        click.echo(f"{model.uri}: {suite.name}: {total} attempts over {len(suite.entries)} tasks{tokens}", err=True)
+        click.echo(f"{model.uri}: {suite.name}: {total} attempts over {_count(len(suite.entries), 'task')}{tokens}", err=True)
 
     def answer(self, ask: Ask, response: Response, reused: bool) -> None:
         self.counts.add(response, reused)
@@ -141,3 +141,7 @@ def _short(number: int) -> str:
         if number >= size:
             return f"{number / size:.1f}{name}"
     return str(number)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -100,8 +101,8 @@ def _run(suite: Suite, models: tuple[str, ...], settings: Settings, store: Path,
         click.echo("")
         for run in runs:
             click.echo(f"results: {run.folder}")
-        where = "" if store == DEFAULT_STORE else f" --out {store}"
-        click.echo(f"next:    proctor profile {models[0]}{where}")
+        where = "" if store == DEFAULT_STORE else f" --out {shlex.quote(str(store))}"
+        click.echo(f"next:    proctor profile {shlex.quote(models[0])}{where}")
         click.echo(f"         proctor report -o report{where}")
     failed = sum(manifest.totals["states"]["failed"] for manifest in manifests)
     if failed:

@@ -42,9 +42,15 @@ def versions() -> dict[str, str]:
     return found
 
 
+def processors() -> int:
+    """Processors this process may use; all there are where the system does not say."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable else os.cpu_count() or 1
+
+
 def hardware() -> dict[str, Any]:
     """Machine, usable processors, and memory in bytes where the system tells."""
-    facts: dict[str, Any] = {"machine": platform.machine(), "system": platform.system(), "processors": len(os.sched_getaffinity(0))}
+    facts: dict[str, Any] = {"machine": platform.machine(), "system": platform.system(), "processors": processors()}
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]

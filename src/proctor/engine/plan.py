@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Literal
 
@@ -94,7 +95,8 @@ class Plan:
 
 def run_id(suite: Suite, uri: str, fingerprint: str) -> str:
     """The name of the run's folder: the same suite, protocol and model always give the same one, which is how a run is found again."""
-    name = "".join(c if c.isalnum() or c in "._+-" else "-" for c in f"{suite.name}--{uri.rstrip('/').rsplit('/', 1)[-1]}")
+    model = re.sub(r"\?[^#]*", "", uri).rstrip("/").rsplit("/", 1)[-1]  # options that change answers are in the fingerprint
+    name = "".join(c if c.isalnum() or c in "._+-" else "-" for c in f"{suite.name}--{model}")
     return f"{name[:80].strip('-.')}-{content_hash([suite.name, suite.hash, fingerprint], 10)}"
 
 

@@ -124,6 +124,9 @@ def _begin(folder: Path, name: str, suite: Suite, fitted: Suite, model: Model, s
     if (folder / "manifest.json").exists():
         manifest = read_manifest(folder)
         manifest.state = "running"
+        # The Proctor that finishes a run answers for its scores.
+        manifest.versions = versions()
+        manifest.signature = signature(fitted, model.uri, model.fingerprint, proctor_version())
     else:
         manifest = Manifest(
             run=name,

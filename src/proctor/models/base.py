@@ -85,6 +85,10 @@ class Model(abc.ABC):
         """Tokens in `text`, exactly; None where the model's tokenizer is not at hand."""
         return None
 
+    def cost(self, input_tokens: int, output_tokens: int) -> float | None:
+        """US dollars that so many tokens cost; None where no price is known."""
+        return None
+
     def describe(self) -> dict[str, Any]:
         """Facts for the manifest: parameters, dtype, device, context length, hash of the chat template, … Called after a run."""
         return {}

@@ -277,8 +277,15 @@ class OpenAIModel(HttpModel):
         )
 
     def _priced(self, response: Response) -> Response:
-        cost = price(self.model, "openai" if self.official else self.endpoint.base, response)
+        cost = price(self.model, self._provider, response)
         return response if cost is None else msgspec.structs.replace(response, cost=cost)
+
+    @property
+    def _provider(self) -> str:
+        return "openai" if self.official else self.endpoint.base
+
+    def cost(self, input_tokens: int, output_tokens: int) -> float | None:
+        return price(self.model, self._provider, Response(input_tokens=input_tokens, output_tokens=output_tokens))
 
     def preview(self, request: Request) -> Preview:
         if isinstance(request, Likelihood) or request.prompt.style == "plain" or self._as_text(request.prompt):

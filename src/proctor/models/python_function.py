@@ -64,7 +64,7 @@ class PythonModel(Model):
             started, began = time.time(), time.perf_counter()
             try:
                 response = self._ask(ask.request)
-            except Exception as error:  # noqa: BLE001 - the function is the user's; what it raises is the item's error
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - the function is the user's; what it raises is the item's error
                 said = " ".join(str(error).split())
                 response = Response(finish="error", error=f"{type(error).__name__}: {said}" if said else type(error).__name__)
             yield ask, msgspec.structs.replace(response, started_at=started, latency=time.perf_counter() - began)
@@ -176,7 +176,7 @@ def _import(name: str, uri: str) -> Any:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             raise ModelError(f"model {uri}: no module '{name}' on sys.path or in {here}") from None
         raise ModelError(f"model {uri}: importing {name} failed: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(f"model {uri}: importing {name} failed: {type(error).__name__}: {error}") from error
     finally:
         if added:

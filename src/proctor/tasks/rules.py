@@ -176,10 +176,10 @@ def _check_scoring(scoring: ScoringSpec) -> None:
             path = ("scoring", key, index)
             if not (isinstance(entry, str) and entry) and not (isinstance(entry, dict) and len(entry) == 1):
                 raise KeyProblemError(path, f"expected a name, or {{name: {argument}}}, got {_kind(entry)}")
-            if key == "metrics" and isinstance(entry, dict) and not isinstance(next(iter(entry.values())), dict):
-                raise KeyProblemError(
-                    path, f"expected the options of '{next(iter(entry))}' as a mapping, got {_kind(next(iter(entry.values())))}"
-                )
+            options = next(iter(entry.values())) if isinstance(entry, dict) else {}
+            # `{python: module:function}` is short for `{python: {function: module:function}}`.
+            if key == "metrics" and not isinstance(options, dict | str):
+                raise KeyProblemError(path, f"expected the options of '{next(iter(entry))}' as a mapping, got {_kind(options)}")
 
 
 def _kind(value: Any) -> str:

@@ -53,8 +53,9 @@ class Suite:
 
     @cached_property
     def hash(self) -> str:
-        """Over the tasks' protocols and weights; composites compare only where it is equal."""
-        return content_hash(sorted((entry.task.name, entry.task.protocol_hash, entry.weight) for entry in self.entries), 12)
+        """Over the tasks' protocols, weights and chance levels; composites compare only where it is equal."""
+        parts = [(entry.task.name, entry.task.protocol_hash, entry.weight, entry.task.chance) for entry in self.entries]
+        return content_hash(sorted(parts), 12)
 
     def with_tasks(self, tasks: list[Task]) -> Suite:
         """The same suite with its tasks replaced one by one."""

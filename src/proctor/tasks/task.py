@@ -15,6 +15,7 @@ from proctor.scoring.task_scoring import TaskScoring, compile_scoring
 from proctor.tasks.items import build_items
 from proctor.tasks.prompts import Prompter
 from proctor.tasks.sources import read_rows
+from proctor.tasks.sources.python_source import importable
 from proctor.tasks.spec import TaskSpec
 from proctor.tasks.template import Template
 from proctor.tasks.yaml_file import task_spec_from_mapping
@@ -44,6 +45,7 @@ class Task:
         items: what is asked.
         pool: what few-shot examples are taken from.
         scoring: how responses are scored.
+        base: folder that relative paths start from.
         source: `builtin:NAME`, a path, or `python`.
         origin: where the items came from, in a line.
     """
@@ -72,6 +74,7 @@ class Task:
         if rows.shots is not None:
             as_example = msgspec.structs.replace(spec.item, metadata=[])  # examples are not in the results
             pool = build_items(rows.shots, as_example, choice=choice, where=where, row_name=lambda i: f"example {i + 1} of data.shots")
+        self.base = base
         self._assemble(spec, items, pool, source, rows.origin, where)
 
     def _assemble(self, spec: TaskSpec, items: tuple[Item, ...], pool: tuple[Item, ...], source: str, origin: str, where: str) -> None:
@@ -81,7 +84,8 @@ class Task:
         self.source = source
         self.origin = origin
         self.where = where
-        self.scoring: TaskScoring = compile_scoring(spec.scoring, spec.response, where)
+        with importable(self.base):  # a scoring function may stand beside the task file, as a data function may
+            self.scoring: TaskScoring = compile_scoring(spec.scoring, spec.response, where)
         self.scoring.check(items)
         self.prompter = Prompter(spec, items, pool, where)
 
@@ -191,6 +195,7 @@ class Task:
 
     def _with(self, spec: TaskSpec, items: tuple[Item, ...]) -> Task:
         task = Task.__new__(Task)
+        task.base = self.base
         task._assemble(spec, items, self.pool, self.source, self.origin, self.where)
         return task
 

@@ -31,7 +31,7 @@ def read_python(spec: DataSpec, base: Path) -> tuple[Table, str]:
     reference = spec.python or ""
     module_name, _, attribute = reference.partition(":")
     label = f"data.python: '{reference}'"
-    with _importable(base):
+    with importable(base):
         function = _find(module_name, attribute, base, label)
         arguments = dict(spec.args)
         for key in ("seed", "size"):
@@ -52,7 +52,7 @@ def read_python(spec: DataSpec, base: Path) -> tuple[Table, str]:
 
 
 @contextmanager
-def _importable(base: Path) -> Iterator[None]:
+def importable(base: Path) -> Iterator[None]:
     """The folder first on `sys.path`; on leaving, the path and what was imported from the folder are undone."""
     path, modules = list(sys.path), set(sys.modules)
     folder = base.resolve()
