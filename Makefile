@@ -12,9 +12,14 @@ quickstart: $(VENV)/.quickstart
 	$(BIN)/proctor run core -m smollm2 -m baseline:random -m baseline:majority --out $(STORE)
 	$(BIN)/proctor profile smollm2 --out $(STORE)
 	$(BIN)/proctor report -o $(STORE)/report --out $(STORE)
+	@echo
+	@echo "All of it is in $(STORE)/. Open $(STORE)/report/index.html in a browser, or try:"
+	@echo "  $(BIN)/proctor show knowledge --model smollm2   what the model saw, token by token"
+	@echo "  $(BIN)/proctor leaderboard --format md          the same table for a README"
+	@echo "  docs/tutorial.md                                your own task in fifteen lines"
 
 test: check
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .
