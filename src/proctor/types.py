@@ -115,6 +115,7 @@ class Response(Struct, frozen=True, omit_defaults=True):
         latency: seconds from the last sending to the complete answer.
         retries: how many sendings failed before this one.
         served_by: the model name the server reported.
+        cut_tokens: tokens of the prompt that were left out because it did not fit the model's context; None where none were, or unknown.
     """
 
     text: str | None = None
@@ -132,6 +133,7 @@ class Response(Struct, frozen=True, omit_defaults=True):
     latency: float = 0.0
     retries: int = 0
     served_by: str | None = None
+    cut_tokens: int | None = None
 
 
 class Score(Struct, frozen=True):

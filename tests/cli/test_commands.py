@@ -69,6 +69,21 @@ def proctor(tmp_path, monkeypatch, capsys):
     sys.modules.pop("clever", None)
 
 
+@pytest.fixture
+def failing_baselines(monkeypatch):
+    """Makes baselines raise a `ModelError` with a text, once they are asked."""
+    from proctor.errors import ModelError
+    from proctor.models.baseline import BaselineModel
+
+    def fail(text: str) -> None:
+        def answer(self, asks):
+            raise ModelError(text)
+
+        monkeypatch.setattr(BaselineModel, "answer", answer)
+
+    return fail
+
+
 def asked() -> int:
     return len(Path("asked.log").read_text().splitlines()) if Path("asked.log").exists() else 0
 
@@ -198,7 +213,7 @@ def test_failed_attempts_are_counted_and_asked_again(proctor):
         FILES["clever.py"].replace("    note(prompt)\n    left", "    note(prompt)\n    assert prompt != '3+3 ='\n    left")
     )
     out = proctor("run", "sums.yaml", "-m", CLEVER, "--out", "store", code=3)
-    assert "proctor: 1 attempts failed" in proctor.err
+    assert "proctor: 1 attempt failed; the same command asks it again" in proctor.err
     assert "failed 1 of 8" in out
     proctor("run", "sums.yaml", "-m", CLEVER, "--out", "store", code=3)
     assert asked() == 9
@@ -324,3 +339,119 @@ def test_runs_of_built_in_tasks_can_be_rescored(tasks, proctor, monkeypatch):
     monkeypatch.setattr(Numeric, "version", Numeric.version + 1)
     proctor("rescore", folder.name, "--out", "store")
     assert len(list(Path("store").iterdir())) == 2
+
+
+# foreign text
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202e\x9b31m"
+
+
+def hostile_task(prompt: str, title: str = "A title") -> None:
+    row = {"id": "h1", "q": prompt, "target": "1"}
+    Path("hostile.jsonl").write_text(json.dumps(row) + "\n")
+    Path("hostile.yaml").write_text(
+        f"task: hostile\ntitle: {json.dumps(title)}\ndomain: knowledge\ndata: hostile.jsonl\nprompt: '{{{{ q }}}}'\n"
+        "response: {max_tokens: 4}\nscoring: exact_match\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "command", [["show", "hostile.yaml"], ["show", "hostile.yaml", "-m", CLEVER], ["run", "hostile.yaml", "-m", CLEVER, "--dry-run"]]
+)
+def test_no_item_steers_the_terminal(proctor, command):
+    hostile_task(f"before {HOSTILE} after\n\tindented")
+    out = proctor(*command)
+    assert not set("\x1b\x07\u202e\x9b") & set(out)
+    assert "⟨U+001B⟩]0;owned⟨U+0007⟩⟨U+001B⟩[2J⟨U+202E⟩⟨U+009B⟩31m after\n\tindented\n" in out
+
+
+def test_no_error_message_steers_the_terminal(proctor, failing_baselines):
+    failing_baselines(f"the server says {HOSTILE}\nand more")
+    for command in (
+        ["run", "sums.yaml", "-m", "baseline:random", "--out", "store"],  # what a model's server answers
+        ["run", "sums.yaml", "-m", f"baseline:{HOSTILE}"],  # a name taken from elsewhere
+        [f"run{HOSTILE}"],  # said by click
+    ):
+        proctor(*command, code=2)
+        assert "⟨U+001B⟩]0;owned" in proctor.err
+        assert not set("\x1b\x07\u202e\x9b") & set(proctor.err)
+        assert "and more\n" in proctor.err or "server" not in proctor.err
+
+
+def test_no_title_steers_the_terminal_or_breaks_the_list(proctor):
+    hostile_task("1", title=f"One\n{HOSTILE}")
+    _, line = proctor("list", "tasks", "hostile.yaml").splitlines()
+    assert line.endswith("One ⟨U+001B⟩]0;owned⟨U+0007⟩⟨U+001B⟩[2J⟨U+202E⟩⟨U+009B⟩31m")
+
+
+def test_texts_are_shown_exactly(proctor, monkeypatch):
+    """Neither folded at the width of a terminal, nor with tabs expanded, nor with brackets read as markup."""
+    monkeypatch.setenv("COLUMNS", "40")
+    prompt = "word " * 40 + "x" * 200 + "\tend  [bold]b[/bold] [/b] :smile:"
+    hostile_task(prompt, title="Match [a-z]+ [/b]")
+    shown = proctor("show", "hostile.yaml")
+    assert "hostile: Match [a-z]+ [/b]\n" in shown
+    assert f"\n{prompt}\n" in shown
+    assert f"\n{prompt}\n" in proctor("run", "hostile.yaml", "-m", CLEVER, "--dry-run")
+
+
+def test_tokens_are_shown_exactly_and_shaded_on_a_terminal(proctor, monkeypatch):
+    from proctor.cli import show
+    from proctor.models.base import Preview
+    from proctor.models.python_function import PythonModel
+
+    tokens = ("one [b]", "\ttwo\n\n", "three\x1b[2J", " ", "x" * 200)
+    monkeypatch.setattr(PythonModel, "preview", lambda self, request: Preview(("".join(tokens),), (tokens,), "as [tokens]"))
+    out = proctor("show", "sums.yaml", "-m", CLEVER)
+    assert f"(as [tokens])\none [b]\ttwo\n\nthree⟨U+001B⟩[2J {'x' * 200}\n5 tokens, shaded in turn\n" in out
+    assert show._shaded("a\n\n", 0) == "\x1b[48;5;59ma\x1b[0m\n\n"
+    assert show._shaded("a", 1) == "\x1b[48;5;237ma\x1b[0m"
+
+
+def test_brackets_in_a_model_name_are_no_markup(monkeypatch):
+    import rich.console
+
+    from proctor.cli import progress
+
+    class Wide(rich.console.Console):
+        def __init__(self, **options):
+            super().__init__(**options, file=screen, width=200, force_terminal=True)
+
+    class Named:
+        uri = "hf:./ckpt[v2][/b]"
+
+    class Suite:
+        name = "two"
+        entries = ()
+
+    screen = io.StringIO()
+    monkeypatch.setattr(rich.console, "Console", Wide)
+    live = progress.LiveProgress()
+    live.begin("run", Named(), Suite(), 3, 0)
+    live.end()
+    assert "hf:./ckpt[v2][/b]" in screen.getvalue()
+
+
+# several models
+
+
+def test_one_bad_model_withholds_no_other(proctor, failing_baselines):
+    failing_baselines("the weights are gone")
+    out = proctor("run", "sums.yaml", "-m", "baseline:random", "-m", CLEVER, "-m", "baseline:majority", "--out", "store", code=2)
+    assert proctor.err.count("proctor: the weights are gone") == 2
+    assert proctor.err.index("the weights are gone") < proctor.err.index(f"{CLEVER}: sums: 8 attempts")
+    assert f"task       {CLEVER}  " in out
+    assert f"proctor profile {CLEVER}" in out
+    assert out.count("results: ") == 1
+    assert proctor("run", "sums.yaml", "-m", "baseline:random", "--out", "store", code=2) == ""
+
+
+def test_an_interruption_stops_all_models(proctor):
+    out = proctor("run", "picks.yaml", "-m", "python:clever:interrupted", "-m", CLEVER, "--out", "store", code=130)
+    assert out == ""
+    assert f"{CLEVER}: " not in proctor.err
+
+
+def test_one_task_is_one_task(proctor):
+    proctor("run", "picks.yaml", "-m", CLEVER, "--out", "store")
+    assert "1 multiple-choice task is asked for a written letter, under a protocol of their own" in proctor.err

@@ -10,6 +10,7 @@ from proctor.engine.run import FAILED_IN_A_ROW, Observer
 from proctor.errors import ModelError, RunStopped, UsageError
 from proctor.models.base import Ask, Model
 from proctor.results.columns import TIME_COLUMNS
+from proctor.tasks.suite import Weighted
 from proctor.types import Response
 
 
@@ -76,14 +77,66 @@ def test_failed_attempts_count_as_failed_and_are_asked_again(tmp_path):
     assert run.manifest.tasks[0].main.value == 1.0
 
 
-def test_a_model_that_only_fails_is_not_asked_for_ever(tmp_path):
-    broken = Scripted({f"i{k}": Response(finish="error", error="HTTP 500") for k in range(100)})
+def test_a_server_that_only_fails_is_not_asked_for_ever(tmp_path):
+    broken = Scripted({f"i{k}": Response(finish="error", error="HTTP 500", retries=5) for k in range(100)})
     with pytest.raises(RunStopped, match="the last with: HTTP 500"):
         proctor.run(echo_task(100), broken, out=tmp_path)
     assert len(broken.asked) == FAILED_IN_A_ROW
     model = Scripted()
     proctor.run(echo_task(100), model, out=tmp_path)
     assert len(model.asked) == 100
+
+
+def test_items_that_fail_by_themselves_never_stop_a_run(tmp_path):
+    picky = Scripted({f"i{k}": Response(finish="error", error="HTTP 400: too long") for k in range(60)})
+    (run,) = proctor.run(echo_task(100), picky, out=tmp_path)
+    assert run.manifest.tasks[0].states["failed"] == 60
+    assert run.manifest.tasks[0].main.value == 0.4
+
+
+def test_stand_ins_are_asked_again_where_targets_changed(tmp_path):
+    def task(targets: str) -> proctor.Task:
+        return proctor.Task(task="t", data=[{"id": str(k), "target": t} for k, t in enumerate(targets)], prompt="?", scoring="exact_match")
+
+    assert proctor.run(task("xxy"), "baseline:majority", out=tmp_path)[0].manifest.tasks[0].main.value == pytest.approx(2 / 3)
+    assert proctor.run(task("xyy"), "baseline:majority", out=tmp_path)[0].manifest.tasks[0].main.value == pytest.approx(2 / 3)
+
+
+def test_rescoring_keeps_to_the_item_where_two_ask_the_same(tmp_path):
+    answers = iter(["a", "zzz"])
+    data = [{"id": "1", "target": "a"}, {"id": "2", "target": "a"}]
+    strict = proctor.Task(task="t", data=data, prompt="the same", scoring="exact_match")
+    lenient = proctor.Task(task="t", data=data, prompt="the same", scoring="quasi_exact")
+    (run,) = proctor.run(strict, lambda prompt: next(answers), out=tmp_path)
+    after = proctor.rescore(run, proctor.open_store(tmp_path), proctor.Suite("t", [Weighted(lenient)]))
+    assert run.manifest.tasks[0].main.value == after.manifest.tasks[0].main.value == 0.5
+    assert after.attempts()["text"].to_list() == ["a", "zzz"]
+
+
+def test_what_a_server_can_do_is_remembered_for_a_run_begun(tmp_path):
+    class Moody(Scripted):
+        """Gives log-likelihoods, or says it does not, or is down."""
+
+        able: frozenset[str] | None = frozenset({"generate", "likelihood"})
+
+        @property
+        def kinds(self):
+            if self.able is None:
+                raise ModelError("no server answers")
+            return self.able
+
+        def answer(self, asks):
+            for ask in asks:
+                yield ask, Response(loglikelihoods=((-1.0, -2.0),), greedy=((True, False),), token_counts=(1, 1))
+
+    task = proctor.Task(task="pick", data=[{"target": "a"}], item={"choices": ["a", "b"]}, prompt="?", response="choice")
+    model = Moody()
+    (run,) = proctor.run(task, model, out=tmp_path)
+    for able in (frozenset({"generate"}), None):
+        model.able = able
+        assert proctor.run(task, model, out=tmp_path)[0].folder == run.folder
+    with pytest.raises(ModelError, match="no server answers"):
+        proctor.run(task, model, out=tmp_path / "elsewhere")
 
 
 def test_an_answer_that_is_no_number_is_a_failure_not_a_score(tmp_path):
@@ -155,15 +208,15 @@ def test_rescoring_writes_a_new_run_and_asks_nothing(tmp_path):
     (run,) = proctor.run(echo_task(), shouting, out=tmp_path)
     before = (run.folder / "attempts.parquet").read_bytes()
     store = proctor.open_store(tmp_path)
-    lenient = proctor.Suite("echo", [proctor.tasks.suite.Weighted(echo_task(scoring="quasi_exact"))])
+    lenient = proctor.Suite("echo", [Weighted(echo_task(scoring="quasi_exact"))])
     after = proctor.rescore(run, store, lenient)
     assert (run.manifest.tasks[0].main.value, after.manifest.tasks[0].main.value) == (0.0, 1.0)
     assert after.manifest.rescored_from == run.manifest.run
     assert (run.folder / "attempts.parquet").read_bytes() == before
     with pytest.raises(UsageError, match="scored as before"):
-        proctor.rescore(run, store, proctor.Suite("echo", [proctor.tasks.suite.Weighted(echo_task())]))
+        proctor.rescore(run, store, proctor.Suite("echo", [Weighted(echo_task())]))
     with pytest.raises(UsageError, match="no answer to 1 of the 7 requests"):
-        proctor.rescore(run, store, proctor.Suite("echo", [proctor.tasks.suite.Weighted(echo_task(7))]))
+        proctor.rescore(run, store, proctor.Suite("echo", [Weighted(echo_task(7))]))
     with pytest.raises(UsageError, match="built in Python"):
         proctor.rescore(run, store)
 
@@ -189,3 +242,10 @@ def test_the_observer_is_told(tmp_path):
     proctor.run(echo_task(2), Scripted(), out=tmp_path, observer=told)
     proctor.run(echo_task(3), Scripted(), out=tmp_path, observer=told)
     assert told.events == ["begin 2 0", "asked", "asked", "scoring", "end", "begin 3 0", "kept", "kept", "asked", "scoring", "end"]
+
+
+def test_prompts_that_did_not_fit_are_counted_and_said(tmp_path):
+    (run,) = proctor.run(echo_task(), Scripted({"i1": Response(text="w1", cut_tokens=40)}), out=tmp_path)
+    assert run.manifest.tasks[0].cut_prompts == 1
+    assert run.attempts()["cut_tokens"].to_list() == [None, 40, None, None, None, None]
+    assert "prompts that did not fit the context and lost their beginning: 1 of echo" in proctor.leaderboard(run)

@@ -149,6 +149,15 @@ def test_a_name_nobody_has_and_a_server_without_tls_are_told():
         list(open_model(f"{server.url.replace('http', 'https')}?api=chat#m").answer(asks(1)))
 
 
+@pytest.mark.parametrize("host", ["a..b:80", "-.-", ".", "x" * 64 + ".org", "h\u0301..x"])
+@pytest.mark.parametrize("api", ["chat", "auto"])
+def test_a_host_that_cannot_be_one_is_told_once(host, api):
+    with pytest.raises(ModelError) as error:
+        list(open_model(f"http://{host}/v1?api={api}#m").answer(asks(1)))
+    assert "\n" not in str(error.value)
+    assert host in str(error.value)
+
+
 def test_a_server_that_goes_away_ends_the_run_instead_of_failing_every_item(quick):
     server = FaultyServer().__enter__()
     stream = model_at(server, concurrency=2, tries=3).answer(asks(1000))

@@ -1,5 +1,9 @@
+import ctypes
 import itertools
+import os
 import random
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -8,7 +12,7 @@ from proctor.errors import MissingExtra, ModelError, UsageError
 from proctor.models import local
 from proctor.models.base import Ask
 from proctor.models.local import open_local
-from proctor.models.weights import Options, find_files, fingerprint, physical_cores
+from proctor.models.weights import physical_cores
 from proctor.types import Generate, Item, Likelihood, Message, Prompt
 
 ITEM = Item("1", {})
@@ -108,16 +112,6 @@ def test_fingerprint_follows_the_files(saved, tmp_path, monkeypatch):
     assert changed != before
     (folder / "tokenizer_config.json").write_text("{}")
     assert open_folder(folder).fingerprint != changed
-    # A large file is sampled: at the ends, and between.
-    large = tmp_path / "large.gguf"
-    seen = set()
-    for place in (None, 0, 1 << 19, 5 << 20, (12 << 20) - 1):
-        content = bytearray(b"GGUF") + bytearray((12 << 20) - 4)
-        if place is not None:
-            content[max(place, 4)] = 1
-        large.write_bytes(bytes(content))
-        seen.add(fingerprint(find_files("gguf", str(large), Options(), "gguf:x")))
-    assert len(seen) >= 4
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     unresolved = open_local("hf", "org/name", {}, "hf:org/name").fingerprint
     (tmp_path / "models--org--name" / "refs").mkdir(parents=True)
@@ -213,6 +207,57 @@ def test_a_long_prompt_loses_its_beginning(saved):
     wanted = model._wanted(Generate(user("the river " * 100 + "bends"), max_tokens=10))
     assert len(wanted.tokens) == 86
     assert model.tokenizer.decode(wanted.tokens).endswith("river bends")
+
+
+def test_an_answer_says_how_much_of_the_prompt_was_left_out(saved):
+    model = open_folder(saved())
+    long, short = user("the river " * 100 + "bends"), user("the river")
+    tokens = len(model._prompt_tokens(long))
+    scored = tokens + len(model.renderer.encode(" A", False))
+    asks = [
+        ask(request, i)
+        for i, request in enumerate(
+            [
+                Generate(long, max_tokens=10),
+                Generate(short, max_tokens=10),
+                Likelihood((short, long), ("A", "B")),
+                Likelihood((short,), ("A", "B")),
+                Likelihood((Prompt(),), ("the river " * 100,)),  # scored in windows: nothing is left out
+            ]
+        )
+    ]
+    found = {a.index: r for a, r in model.answer(asks)}
+    assert [found[i].cut_tokens for i in range(5)] == [tokens - 86, None, scored - 97, None, None]
+    assert found[0].input_tokens == 86
+
+
+@pytest.mark.parametrize(
+    ("variables", "kept"),
+    [({}, True), ({"MALLOC_MMAP_MAX_": "9"}, False), ({"GLIBC_TUNABLES": "glibc.malloc.mmap_max=9"}, False)],
+)
+def test_the_memory_of_freed_tensors_is_kept(variables, kept):
+    """By glibc's own account (mallinfo2): blocks it got by mmap, and bytes it holds after a large block was freed."""
+    code = """
+import ctypes
+from proctor.models.weights import keep_freed_memory
+keep_freed_memory()
+libc = ctypes.CDLL(None)
+names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+class Account(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in names]
+libc.mallinfo2.restype, libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = (
+    Account, ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p])
+before = libc.mallinfo2().hblks
+block = libc.malloc(200 << 20)
+mapped = libc.mallinfo2().hblks - before
+libc.free(block)
+print(mapped == 0, libc.mallinfo2().arena >= 200 << 20)
+"""
+    if not hasattr(ctypes.CDLL(None) if sys.platform == "linux" else None, "mallinfo2"):
+        pytest.skip("needs glibc 2.33 or newer")
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_TUNABLES"))} | variables
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env).stdout
+    assert out.split() == [str(kept)] * 2
 
 
 def test_preview_and_facts(saved):

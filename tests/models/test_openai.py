@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proctor.errors import ModelError
+from proctor.models import connection
 from proctor.models.base import Ask
 from proctor.models.echo import Logprobs, score_tail
 from proctor.models.open import open_model
@@ -218,6 +219,49 @@ def test_a_server_without_echo_only_generates():
         error = answer(model, Likelihood((question(),), ("a",))).error
     assert "echo is not supported" in error
     assert "echo is not supported" in model.describe()["no_likelihood"]
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(connection, "_FIRST_WAIT", 0.01)
+
+
+@pytest.mark.parametrize("failing", [False, True])
+@pytest.mark.parametrize("status", [408, 425, 429, 502, 503, 504, 529])
+def test_a_server_that_is_busy_is_not_taken_for_one_without_echo(quick, status, failing):
+    calls = iter([True, failing, failing])  # the first request of all fails, then as told
+
+    def reply(body):
+        if next(calls, failing):
+            return web.json_response({"error": "busy"}, status=status)
+        return stand_in._completion(body)
+
+    stand_in = FaultyServer(reply=reply)
+    with stand_in as server:
+        model = open_model(f"{server.url}?tries=4#m")
+        if failing:
+            with pytest.raises(ModelError, match=rf"the server is not ready: HTTP {status} after 4 tries: busy; try again$"):
+                _ = model.kinds
+            assert len(server.bodies) == 4
+        else:
+            assert model.kinds == {"generate", "likelihood"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"), [("hang", "no complete answer"), ("drop", "connection dropped"), ("half", "connection dropped")]
+)
+def test_a_server_that_does_not_finish_an_answer_is_not_taken_for_one_without_echo(quick, fault, said):
+    with FaultyServer(script=[None, fault, fault]) as server:
+        model = open_model(f"{server.url}?tries=2&timeout=0.3#m")
+        with pytest.raises(ModelError, match=f"the server is not ready: {said}"):
+            _ = model.kinds
+        assert model.kinds == {"generate", "likelihood"}  # asked again
+
+
+@pytest.mark.parametrize("fault", ["500", "garbage", "empty"])
+def test_a_server_that_breaks_over_echo_only_generates(quick, fault):
+    with FaultyServer(script=[None, fault, fault]) as server:
+        assert open_model(f"{server.url}?tries=2#m").kinds == {"generate"}
 
 
 def test_misaligned_log_probabilities_are_found_out():

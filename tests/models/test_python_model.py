@@ -1,4 +1,6 @@
+import functools
 import sys
+import threading
 
 import pytest
 
@@ -140,3 +142,115 @@ def test_callables_are_named_and_told_apart():
     assert PythonModel(len).fingerprint != PythonModel(sum).fingerprint
     with pytest.raises(ModelError, match="must be callable"):
         PythonModel(3)
+
+
+class Suffix:
+    def __init__(self, text):
+        self.text = text
+
+    def __call__(self, prompt):
+        return prompt + self.text
+
+    def method(self, prompt):
+        return self.text
+
+
+def closure(text):
+    return lambda prompt: text
+
+
+def nested(text):
+    inner = closure(text)
+
+    def outer(prompt):
+        return inner(prompt)
+
+    return outer
+
+
+def default(text):
+    def answer(prompt, suffix=text):
+        return suffix
+
+    return answer
+
+
+def local_class(text):
+    class Local:
+        def __call__(self, prompt):
+            return text
+
+    return Local()
+
+
+def two_arguments(text, prompt):
+    return text
+
+
+MAKERS = [
+    closure,
+    nested,
+    default,
+    local_class,
+    Suffix,
+    lambda text: Suffix(text).method,
+    lambda text: functools.partial(two_arguments, text),
+    lambda text: functools.partial(Suffix(text)),
+    lambda text: Suffix([{"deep": Suffix(text)}]),
+]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_functions_of_one_source_are_told_apart_by_what_they_hold(make):
+    def fingerprint(text):
+        return PythonModel(make(text), "m").fingerprint
+
+    assert fingerprint("one") == fingerprint("one") != fingerprint("two")
+
+
+def test_two_lambdas_of_one_module_are_told_apart():
+    assert PythonModel(lambda prompt: "a").fingerprint != PythonModel(lambda prompt: "b").fingerprint
+
+
+SETTING = "x"
+LOCK = threading.Lock()
+
+
+def by_setting(prompt):
+    return next(SETTING for _ in prompt)
+
+
+def by_lock(prompt):
+    with LOCK:
+        return prompt
+
+
+def calls_by_lock(prompt):
+    return by_lock(prompt)
+
+
+def test_globals_the_function_reads_count(monkeypatch):
+    before = PythonModel(by_setting).fingerprint
+    assert PythonModel(by_setting).fingerprint == before
+    monkeypatch.setitem(globals(), "SETTING", "y")
+    assert PythonModel(by_setting).fingerprint != before
+
+
+@pytest.mark.parametrize(
+    "function", [closure(LOCK), Suffix(LOCK), functools.partial(two_arguments, LOCK), by_lock, calls_by_lock, Suffix(iter("ab"))]
+)
+def test_what_cannot_be_looked_into_is_never_the_same_twice(function):
+    assert PythonModel(function).fingerprint != PythonModel(function).fingerprint
+
+
+def test_by_name_it_is_the_source_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "locked_for_test", raising=False)
+    file = tmp_path / "locked_for_test.py"
+    file.write_text(
+        "import functools, threading\nLOCK = threading.Lock()\ndef f(x, p):\n    return LOCK and p\ng = functools.partial(f, 1)\n"
+    )
+    before = open_model("python:locked_for_test:g").fingerprint
+    assert open_model("python:locked_for_test:g").fingerprint == before
+    file.write_text(file.read_text().replace("f, 1", "f, 2"))
+    assert open_model("python:locked_for_test:g").fingerprint != before

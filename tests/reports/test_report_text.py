@@ -10,14 +10,12 @@ from proctor.reports.text import (
     duration_text,
     metric_label,
     number_text,
-    one_line,
-    shortened,
     states_code,
     states_text,
     tokens_text,
-    visible,
 )
 from proctor.results.manifest import MetricResult
+from proctor.visible import one_line, shortened, visible
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from proctor.types import Generate, Item, Likelihood, Message, Prompt, Response,
 # The columns as the reference documents them, and how each reader calls their types.
 TEXTS = {"run", "suite", "model", "task", "protocol", "item", "group", "state", "metrics", "answer", "target", "reason", "text", "finish"}
 TEXTS |= {"error", "served_by", "request", "request_hash", "metadata"}
-WHOLES = {"epoch", "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "retries"}
+WHOLES = {"cut_tokens", "epoch", "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "retries"}
 NUMBERS = {"score", "cost", "started_at", "latency"}
 ORDER = [
     "run",
@@ -57,6 +57,7 @@ ORDER = [
     "request",
     "request_hash",
     "metadata",
+    "cut_tokens",
 ]
 CONSTANTS = {"run": "r", "suite": "s", "model": "m", "task": "t", "protocol": "p", "reused": False}
 ITEM = Item("i0", {"q": "?"}, ("x", "y"), 1, "g", {"level": 3})

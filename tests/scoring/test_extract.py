@@ -3,6 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proctor.errors import TaskError
+from proctor.scoring.blocks import fenced_blocks
 from proctor.scoring.extract import WAYS, compile_extract, looks_refused, strip_thinking
 from proctor.types import Item
 
@@ -63,6 +64,28 @@ def test_code_keeps_shorter_fences_inside():
     assert found(["code"], "````md\n```py\nx\n```\n````") == ("```py\nx\n```", False)
 
 
+def test_a_line_that_is_no_fence_after_all_is_read_once():
+    """Takes minutes where the pattern tries every way to divide the line."""
+    for text in ("```" + "a" * 200_000 + "`", "`" * 200_000 + " `", "```" + " " * 200_000 + "`"):
+        assert fenced_blocks(text) == []
+
+
+def test_boxes_are_found_in_one_pass():
+    """Takes minutes where every box is searched to the end of the text."""
+    assert found(["boxed"], "\\boxed{" * 30_000) == (None, False)
+    assert found(["boxed"], "\\boxed{" * 30_000 + "7" + "}" * 30_000) == ("7", False)
+    assert found(["boxed"], "\\boxed" + " " * 200_000) == (None, False)
+
+
+def test_boxed_beside_other_braces_and_backslashes():
+    assert found(["boxed"], r"} \boxed{\text{a}} {") == (r"\text{a}", False)
+    assert found(["boxed"], "\\\\boxed{4}") == ("4", False), "escaped, as in a JSON string"
+    assert found(["boxed"], r"\boxed{1} \boxed{ } \fbox {2}") == ("2", False)
+    assert found(["boxed"], r"\boxed{1} \boxed{}") == ("1", False)
+    assert found(["boxed"], r"\boxed{a \boxed{b} c}") == ("b", False)
+    assert found(["boxed"], r"\boxed{3\}") == (None, False)
+
+
 def test_boxed_with_balanced_braces():
     assert found(["boxed"], r"\boxed{1} so \boxed{\frac{1}{2}} .") == (r"\frac{1}{2}", False)
     assert found(["boxed"], r"\boxed{\{1, 2\}}") == (r"\{1, 2\}", False)
@@ -80,7 +103,8 @@ def test_letter_uses_the_item_or_its_argument():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (["leter"], "did you mean 'letter'"),
+        (["leter"], r"; did you mean 'letter'\? there are: text"),
+        (["zzz"], "'zzz'; there are: text"),
         ([{"regex": "("}], "does not compile"),
         ([{"regex": {"pattern": "a", "wich": "last"}}], "did you mean 'which'"),
         ([{"regex": {"pattern": "a", "which": "middle"}}], "first or last"),

@@ -61,6 +61,52 @@ def test_found_letter(text, letter):
     assert find_letter(text, CITIES).answer == letter
 
 
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("Die Antwort ist B.", "B"),
+        ("Die richtige Antwort auf die Frage lautet: **(B)**", "B"),
+        ("Antwort: A, weil es so ist", "A"),
+        ("La réponse est B", "B"),
+        ("La bonne réponse est la lettre C.", "C"),
+        ("Réponse : « A »", "A"),
+        ("La respuesta es B", "B"),
+        ("La respuesta correcta es la opción A porque sí", "A"),
+        ("A resposta é B", "B"),
+        ("A resposta correta é: A", "A"),
+        ("La risposta corretta è l'opzione D.", "D"),
+        ("Ответ: B", "B"),
+        ("Правильный ответ — A.", "A"),
+        ("答案是B", "B"),
+        ("正确答案\uff1aA\uff0c因为如此", "A"),
+        ("答案\uff1a\uff08A\uff09", "A"),
+        ("所以,故选C。", "C"),
+        ("正解は「B」です。", "B"),
+        ("答えはAです。", "A"),
+        ("La respuesta es London, claro", "B"),
+        ("Die Antwort ist A. Nein: Die Antwort ist C.", "C"),
+        ("A resposta é A casa", None),
+        ("Resposta: O gato", None),
+        ("La respuesta es a veces difícil", None),
+        ("Die Antwort ist Bonn", None),
+        ("Die Antwort ist nicht B", None),
+        ("La respuesta no es B", None),
+        ("答案不是B", None),
+        ("答えはBではありません", None),
+    ],
+)
+def test_letter_announced_in_other_languages(text, letter):
+    assert find_letter(text, CITIES, 26).answer == letter
+
+
+def test_a_sign_after_the_article_is_no_end():
+    assert find_letter("The answer is A×B in the end", CITIES).answer is None
+
+
+def test_bold_that_never_ends_is_read_once():
+    assert find_letter("x **A)" + " " * 200_000 + "x", CITIES).answer is None
+
+
 def test_pronoun_is_no_letter_even_with_nine_choices():
     assert find_letter("There is too little data. Therefore, I cannot answer.", [], 10).answer is None
     assert find_letter("The answer is (I).", [], 10).answer == "I"

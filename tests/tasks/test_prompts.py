@@ -193,3 +193,21 @@ def test_no_delimiter_after_white_space(ending):
 
 def test_the_empty_context_has_no_delimiter():
     assert plain_text(Prompt()) == ("", "")
+
+
+def test_columns_named_as_proctors_own_names_are_shown_where_there_are_no_choices():
+    task = Task(
+        task="t",
+        data=[{"options": "x or y", "choices": [1, 2], "target": "x"}],
+        prompt="{{ options }} / {{ choices }}",
+        scoring="exact_match",
+    )
+    assert task.request(task.items[0]).prompt.messages[-1].content == "x or y / [1, 2]"
+
+
+def test_a_column_that_means_something_else_than_proctors_own_name_is_refused():
+    keys = {"task": "t", "prompt": "{{ options }}", "response": "choice"}
+    with pytest.raises(TaskError, match="'options' is a column of the data and also Proctor's name for the item's lettered choices"):
+        Task(data=[{"options": ["x", "y"], "target": "x"}], item={"choices": "options"}, **keys)
+    task = Task(data=[{"choices": ["x", "y"], "target": "x"}], item={"choices": "choices"}, **keys)
+    assert task.request(task.items[0]).prompts[0].messages[-1].content == "A. x\nB. y"

@@ -83,24 +83,30 @@ def _text(prompt: Prompt) -> str:
 
 
 def _print(plan: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from proctor.cli.output import print_tables
+    from proctor.reports.render import Table
+    from proctor.visible import one_line, visible
 
-    console = Console()
-    table = Table(title=f"{plan['suite']} on {plan['model']}: nothing is asked yet", title_justify="left", box=None, pad_edge=False)
-    for name in ("task", "items", "requests", "tokens in", "tokens out ≤", "cost ≤"):
-        table.add_column(name, justify="left" if name == "task" else "right")
     tasks = plan["tasks"]
     costs = [task["cost_at_most"] for task in tasks]
     total = {key: sum(task[key] for task in tasks) for key in ("items", "requests", "input_tokens", "output_tokens_at_most")}
     total_cost = sum(costs) if all(cost is not None for cost in costs) else None
+    rows = []
     for task in [*tasks, {"task": "in all", **total, "cost_at_most": total_cost}]:
         cost = "unknown" if task["cost_at_most"] is None else f"${task['cost_at_most']:.4f}"
-        table.add_row(
-            task["task"], str(task["items"]), str(task["requests"]), f"{task['input_tokens']:,}", f"{task['output_tokens_at_most']:,}", cost
-        )
-    console.print(table)
-    console.print(f"tokens counted by {tasks[0]['tokens_by']}; shared prefixes are counted each time", style="dim")
+        tokens = [f"{task['input_tokens']:,}", f"{task['output_tokens_at_most']:,}"]
+        rows.append([task["task"], str(task["items"]), str(task["requests"]), *tokens, cost])
+    print_tables(
+        [
+            Table(
+                title=f"{plan['suite']} on {plan['model']}: nothing is asked yet",
+                columns=["task", "items", "requests", "tokens in", "tokens out ≤", "cost ≤"],
+                rows=rows,
+                rules=frozenset({len(tasks)}),
+                notes=[f"tokens counted by {tasks[0]['tokens_by']}; shared prefixes are counted each time"],
+            )
+        ]
+    )
     for task in tasks:
-        console.print(f"\n── {task['task']} ({task['rendered']}) ──", style="bold")
-        console.print(task["example"], markup=False, highlight=False)
+        click.echo(click.style(f"\n── {one_line(task['task'])} ({one_line(task['rendered'])}) ──", bold=True))
+        click.echo(visible(task["example"]))

@@ -71,7 +71,9 @@ def _print(columns: list[str], rows: list[list[Any]]) -> None:
     import shutil
     import sys
 
-    texts = [["" if value is None else str(value) for value in row] for row in rows]
+    from proctor.visible import one_line
+
+    texts = [["" if value is None else one_line(str(value)) for value in row] for row in rows]
     widths = [max(len(text) for text in column) for column in zip(columns, *texts, strict=True)]
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for index, row in enumerate([columns, *texts]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -10,6 +11,7 @@ from typing import NoReturn
 import click
 
 from proctor.errors import ProctorError, RunStopped, nearest
+from proctor.visible import visible
 
 VERBS = {
     "run": "Run (or continue) tasks on models and print the result.",
@@ -57,22 +59,33 @@ def cli() -> None:
     """
 
 
+def say_error(error: ProctorError) -> int:
+    """Say on standard error what went wrong, and give the exit code for it."""
+    click.echo(visible(f"proctor: {error}"), err=True)
+    if isinstance(error, RunStopped):
+        return INTERRUPTED if interrupted(error) else STOPPED
+    return MISTAKE
+
+
+def interrupted(error: ProctorError) -> bool:
+    """Whether a run ended because the user said so, and not for a reason of its own."""
+    return isinstance(error, RunStopped) and str(error).startswith("interrupted")
+
+
 def main() -> NoReturn:
     """Run the command line; never returns."""
     try:
         code = cli.main(prog_name="proctor", standalone_mode=False)
         code = code if isinstance(code, int) else 0
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        click.echo(visible(shown.getvalue()), nl=False, err=True)
         code = MISTAKE
     except click.Abort:
         code = INTERRUPTED
-    except RunStopped as error:
-        click.echo(f"proctor: {error}", err=True)
-        code = INTERRUPTED if str(error).startswith("interrupted") else STOPPED
     except ProctorError as error:
-        click.echo(f"proctor: {error}", err=True)
-        code = MISTAKE
+        code = say_error(error)
     except KeyboardInterrupt:
         click.echo("proctor: interrupted", err=True)
         code = INTERRUPTED

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from proctor.engine.run import Observer
 from proctor.models.base import Ask, Model
+from proctor.results.store import Run
 from proctor.tasks.suite import Suite
 from proctor.types import Response
+from proctor.visible import one_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -64,16 +67,33 @@ class Counts:
         return " · ".join(parts)
 
 
-class PlainProgress(Observer):
+class _Lines(Observer):
+    """What is said in a line of its own, on standard error, whatever the progress looks like."""
+
+    def kept(self, run: Run) -> None:
+        finished = datetime.fromtimestamp(run.manifest.finished_at or 0, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        click.echo(f"{one_line(run.manifest.model)}: {one_line(run.manifest.suite)}: complete since {finished}, nothing to ask", err=True)
+
+    def written(self, model: Model, tasks: int) -> None:
+        why = one_line(model.no_likelihood or "it gives no log-likelihoods")
+        many = "1 multiple-choice task is" if tasks == 1 else f"{tasks} multiple-choice tasks are"
+        click.echo(
+            f"{one_line(model.uri)}: {why}; {many} asked for a written letter, under a protocol of their own "
+            "(other models compare with --choices generate)",
+            err=True,
+        )
+
+
+class PlainProgress(_Lines):
     """A line when a model begins, one every ten seconds, one at the end; on standard error."""
 
     def begin(self, run: str, model: Model, suite: Suite, total: int, kept: int) -> None:
-        self.model = model.uri
+        self.model = one_line(model.uri)
         self.counts = Counts(total, kept)
         self.task = ""
         self.last = time.monotonic()
         tokens = f", {kept} already answered" if kept else ""
-        click.echo(f"{model.uri}: {suite.name}: {total} attempts over {_count(len(suite.entries), 'task')}{tokens}", err=True)
+        click.echo(f"{self.model}: {one_line(suite.name)}: {total} attempts over {_count(len(suite.entries), 'task')}{tokens}", err=True)
 
     def answer(self, ask: Ask, response: Response, reused: bool) -> None:
         self.counts.add(response, reused)
@@ -85,7 +105,7 @@ class PlainProgress(Observer):
         click.echo(f"{self.model}: {self.counts.line()} · scoring", err=True)
 
 
-class LiveProgress(Observer):
+class LiveProgress(_Lines):
     """One live line per model, on standard error."""
 
     def begin(self, run: str, model: Model, suite: Suite, total: int, kept: int) -> None:
@@ -95,13 +115,13 @@ class LiveProgress(Observer):
         self.counts = Counts(total, kept)
         console = Console(stderr=True)
         self.progress: Progress = Progress(
-            TextColumn("[bold]{task.description}"),
+            TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[line]}"),
+            TextColumn("{task.fields[line]}", markup=False),
             console=console,
             refresh_per_second=8,
         )
-        self.bar: TaskID = self.progress.add_task(model.uri, total=total, completed=kept, line=self.counts.line())
+        self.bar: TaskID = self.progress.add_task(one_line(model.uri), total=total, completed=kept, line=self.counts.line())
         self.drawn = 0.0
         self.progress.start()
 

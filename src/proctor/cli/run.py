@@ -14,7 +14,6 @@ from proctor.cli.options import store_option
 
 if TYPE_CHECKING:
     from proctor.engine.plan import Settings
-    from proctor.models.base import Model
     from proctor.tasks.suite import Suite
 
 
@@ -73,10 +72,11 @@ def command(
 
 
 def _run(suite: Suite, models: tuple[str, ...], settings: Settings, store: Path, as_json: bool) -> int:
-    from proctor.cli.main import SOME_FAILED
+    from proctor.cli.main import SOME_FAILED, interrupted, say_error
     from proctor.cli.output import print_tables
     from proctor.cli.progress import observer
     from proctor.engine.run import run_model
+    from proctor.errors import ModelError, RunStopped
     from proctor.models.open import open_model
     from proctor.reports.leaderboard import boards
     from proctor.reports.tables import leaderboard_table
@@ -85,13 +85,20 @@ def _run(suite: Suite, models: tuple[str, ...], settings: Settings, store: Path,
     # A scheduler's polite end is treated like Ctrl-C: stop cleanly, to be continued.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     opened = [open_model(uri) for uri in models]  # all of them first: a typo in the last should not cost the first one's time
-    runs = []
+    runs, error_code = [], 0
     for model in opened:
         try:
-            _say_if_written(suite, model, settings)
             runs.append(run_model(suite, model, Store(store), settings, observer(silent=as_json)))
+        except (ModelError, RunStopped) as error:
+            if interrupted(error):
+                raise
+            # What is wrong with one model is no reason to withhold the others.
+            code = say_error(error)
+            error_code = error_code or code
         finally:
             model.close()
+    if not runs:
+        return error_code
     manifests = [run.manifest for run in runs]
     tables = [leaderboard_table(board) for board in boards(manifests)]
     if as_json:
@@ -102,22 +109,15 @@ def _run(suite: Suite, models: tuple[str, ...], settings: Settings, store: Path,
         for run in runs:
             click.echo(f"results: {run.folder}")
         where = "" if store == DEFAULT_STORE else f" --out {shlex.quote(str(store))}"
-        click.echo(f"next:    proctor profile {shlex.quote(models[0])}{where}")
+        click.echo(f"next:    proctor profile {shlex.quote(manifests[0].model)}{where}")
         click.echo(f"         proctor report -o report{where}")
     failed = sum(manifest.totals["states"]["failed"] for manifest in manifests)
     if failed:
-        click.echo(f"proctor: {failed} attempts failed; the same command asks them again", err=True)
-    sys.stdout.flush()
-    return SOME_FAILED if failed else 0
-
-
-def _say_if_written(suite: Suite, model: Model, settings: Settings) -> None:
-    """Say that a model gives no log-likelihoods, so that its multiple-choice tasks are asked under a protocol of their own."""
-    tasks = [task for task in suite.tasks if task.needs_likelihood and task.spec.response.kind == "choice"]
-    if settings.choices == "likelihood" and tasks and "likelihood" not in model.kinds:
-        why = model.no_likelihood or "it gives no log-likelihoods"
-        click.echo(
-            f"{model.uri}: {why}; {len(tasks)} multiple-choice tasks are asked for a written letter, under their own protocol "
-            "(other models compare with --choices generate)",
-            err=True,
+        failures = (
+            "1 attempt failed; the same command asks it again"
+            if failed == 1
+            else f"{failed} attempts failed; the same command asks them again"
         )
+        click.echo(f"proctor: {failures}", err=True)
+    sys.stdout.flush()
+    return error_code or (SOME_FAILED if failed else 0)

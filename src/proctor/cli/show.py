@@ -61,34 +61,29 @@ def command(task_name: str, item_id: str | None, uri: str | None, shots: int | N
 
 
 def _print(task: Any, item: Any, request: Any, preview: Any) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
     from proctor.types import Generate
+    from proctor.visible import one_line, visible
 
-    console = Console()
-
+    # Not through rich: it folds at the terminal's width, expands tabs and reads [brackets] as markup; shown here is what is asked, exactly.
     def heading(text: str) -> None:
-        console.print(f"\n── {text} ──", style="bold")
+        click.echo(click.style(f"\n── {text} ──", bold=True))
 
     def body(text: str) -> None:
-        console.print(text, markup=False, highlight=False)
+        click.echo(visible(text))
 
-    console.print(f"{task.name}: {task.spec.title}", style="bold", highlight=False)
+    def remark(text: str) -> None:
+        click.echo(click.style(one_line(text), dim=True))
+
+    click.echo(click.style(one_line(f"{task.name}: {task.spec.title}"), bold=True))
     body(f"item {item.id} of {len(task.items)} · protocol {task.protocol_hash} · domain {task.spec.domain} · {task.origin}")
     for number, text in enumerate(preview.texts):
         heading("what the model sees" if number == 0 else "and for comparison")
-        console.print(f"({preview.note})", style="dim", highlight=False)
+        remark(f"({preview.note})")
         if preview.tokens is None:
             body(text)
             continue
-        shown = Text()
-        for index, token in enumerate(preview.tokens[number]):
-            shown.append(token, style="on grey23" if index % 2 else "on grey37")
-            if token.endswith("\n"):
-                shown.append("")
-        console.print(shown)
-        console.print(f"{len(preview.tokens[number])} tokens, shaded in turn", style="dim", highlight=False)
+        click.echo("".join(_shaded(visible(token), index) for index, token in enumerate(preview.tokens[number])))
+        remark(f"{len(preview.tokens[number])} tokens, shaded in turn")
     heading("what it is asked for")
     if isinstance(request, Generate):
         stops = f", stops at {', '.join(map(repr, request.stop))}" if request.stop else ""
@@ -106,3 +101,8 @@ def _print(task: Any, item: Any, request: Any, preview: Any) -> None:
         body(target if isinstance(target, str) else json.dumps(target, ensure_ascii=False))
     names = ", ".join(metric.name for metric in task.scoring.metrics)
     body(f"scored by {names}; chance {task.chance:.3g}")
+
+
+def _shaded(token: str, index: int) -> str:
+    """A token on one of two greys; a line feed is left bare, for terminals would shade the line after it."""
+    return "\n".join(click.style(part, bg=237 if index % 2 else 59) if part else "" for part in token.split("\n"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from proctor.engine.journal import Entry
+from proctor.engine.journal import Entry, Key
 from proctor.errors import StoreError
 from proctor.results.attempts import reading_attempts
 from proctor.results.columns import RESPONSE_COLUMNS, response_of
@@ -32,32 +32,38 @@ def kept_answers(store: Store, fingerprint: str, besides: str, hashes: Iterable[
     wanted = set(hashes)
     found: dict[str, Response] = {}
     for run in runs:
-        found.update(answers_of(run, wanted))
+        found.update(_answers_of(run, wanted))
     return found
 
 
-def answers_of(run: Run, wanted: set[str] | None = None, *, failed: bool = False) -> dict[str, Response]:
-    """The answers in a run by request hash; only those `wanted` where given, and without failed attempts unless `failed`."""
+def attempts_of(run: Run) -> dict[Key, tuple[str, Response]]:
+    """Every attempt of a complete run, failed ones too: its request's hash and the response."""
+    import polars as pl
+
+    with reading_attempts(run.attempts_path):
+        frame = pl.read_parquet(run.attempts_path, columns=["task", "item", "epoch", "request_hash", *RESPONSE_COLUMNS])
+    return {(row["task"], row["item"], row["epoch"]): (row["request_hash"], response_of(row)) for row in frame.iter_rows(named=True)}
+
+
+def _answers_of(run: Run, wanted: set[str]) -> dict[str, Response]:
+    """Those of the wanted answers that a run has, by request hash. Failed attempts are no answers."""
     if run.attempts_path.exists():
-        return _from_parquet(run.attempts_path, wanted, failed)
+        return _from_parquet(run.attempts_path, wanted)
     journal = run.folder / "journal.jsonl"
     return _from_journal(journal, wanted) if journal.exists() else {}
 
 
-def _from_parquet(path: Path, wanted: set[str] | None, failed: bool) -> dict[str, Response]:
+def _from_parquet(path: Path, wanted: set[str]) -> dict[str, Response]:
     import polars as pl
 
-    rows = pl.scan_parquet(path)  # reads nothing yet
-    if not failed:
-        rows = rows.filter(pl.col("finish") != "error")
-    if wanted is not None:
-        rows = rows.join(pl.LazyFrame({"request_hash": list(wanted)}, schema={"request_hash": pl.String()}), on="request_hash", how="semi")
+    hashes = pl.LazyFrame({"request_hash": list(wanted)}, schema={"request_hash": pl.String()})
+    rows = pl.scan_parquet(path).filter(pl.col("finish") != "error").join(hashes, on="request_hash", how="semi")
     with reading_attempts(path):
         frame = rows.select("request_hash", *RESPONSE_COLUMNS).collect()
     return {values["request_hash"]: response_of(values) for values in frame.iter_rows(named=True)}
 
 
-def _from_journal(path: Path, wanted: set[str] | None) -> dict[str, Response]:
+def _from_journal(path: Path, wanted: set[str]) -> dict[str, Response]:
     import msgspec
 
     decoder = msgspec.json.Decoder(Entry)
@@ -70,6 +76,6 @@ def _from_journal(path: Path, wanted: set[str] | None) -> dict[str, Response]:
                 entry = decoder.decode(line)
             except msgspec.DecodeError as error:
                 raise StoreError(f"{path}: a line is damaged ({error}); remove it, or move the folder {path.parent.name} away") from None
-            if entry.response.finish != "error" and (wanted is None or entry.hash in wanted):
+            if entry.response.finish != "error" and entry.hash in wanted:
                 found[entry.hash] = entry.response
     return found

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 
-from proctor.engine.kept import answers_of
-from proctor.engine.plan import Settings, fit
+from proctor.engine.journal import Key
+from proctor.engine.kept import attempts_of
+from proctor.engine.plan import Plan, Settings, fit
 from proctor.engine.run import Observer, run_model
-from proctor.errors import StoreError, UsageError
+from proctor.errors import UsageError
 from proctor.models.base import Ask, Kind, Model
 from proctor.results.columns import request_hash
 from proctor.results.store import Run, Store
@@ -46,9 +48,9 @@ def rescore(run: Run, store: Store, suite: Suite | None = None, observer: Observ
     fitted = fit(suite, settings, kinds)
     if fitted.hash == manifest.suite_hash:
         raise UsageError(f"run '{manifest.run}': its tasks are scored as before; nothing to do")
-    kept = answers_of(run, failed=True)
-    asked = {request_hash(task.request(item, epoch), epoch) for task in fitted.tasks for item in task.items for epoch in range(task.epochs)}
-    missing = len(asked - kept.keys())
+    kept = attempts_of(run)
+    asked = {(ask.task, ask.item.id, ask.epoch): request_hash(ask.request, ask.epoch) for _, ask in Plan(fitted).asks()}
+    missing = sum(key not in kept or kept[key][0] != digest for key, digest in asked.items())
     if missing:
         raise UsageError(
             f"run '{manifest.run}' has no answer to {missing} of the {len(asked)} requests its tasks now make: "
@@ -58,21 +60,20 @@ def rescore(run: Run, store: Store, suite: Suite | None = None, observer: Observ
 
 
 class _Kept(Model):
-    """Stands in for a model by its kept answers."""
+    """Stands in for a model by its kept answers, item by item: the same question may have been answered differently twice."""
 
-    def __init__(self, run: Run, answers: dict[str, Response], kinds: frozenset[Kind]) -> None:
+    by_request = False
+
+    def __init__(self, run: Run, kept: dict[Key, tuple[str, Response]], kinds: frozenset[Kind]) -> None:
         self.uri = run.manifest.model
         self.fingerprint = run.manifest.fingerprint
         self.kinds = kinds
         self._info = run.manifest.model_info
-        self._answers = answers
+        self._kept = kept
 
     def answer(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:
         for ask in asks:
-            response = self._answers.get(request_hash(ask.request, ask.epoch))
-            if response is None:
-                raise StoreError(f"no kept answer to item '{ask.item.id}' of task '{ask.task}'")
-            yield ask, response
+            yield ask, self._kept[ask.task, ask.item.id, ask.epoch][1]
 
-    def describe(self) -> dict[str, object]:
+    def describe(self) -> dict[str, Any]:
         return self._info

@@ -20,7 +20,7 @@ from proctor.engine.journal import Entry, Journal
 from proctor.engine.kept import kept_answers
 from proctor.engine.plan import Plan, Settings, fit, run_id, signature
 from proctor.errors import DataError, ModelError, ProctorError, RunStopped, StoreError
-from proctor.models.base import Ask, Model
+from proctor.models.base import Ask, Kind, Model
 from proctor.results.attempts import write_attempts
 from proctor.results.columns import request_hash, row
 from proctor.results.manifest import Manifest, read_manifest, write_manifest
@@ -36,6 +36,12 @@ FAILED_SHARE, FAILED_SHARE_AFTER = 0.5, 50
 
 class Observer:
     """Is told what happens; the command line draws its progress from it. All methods do nothing."""
+
+    def kept(self, run: Run) -> None:
+        """The run is complete already; nothing is asked."""
+
+    def written(self, model: Model, tasks: int) -> None:
+        """The model gives no log-likelihoods: so many multiple-choice tasks are asked for a written letter."""
 
     def begin(self, run: str, model: Model, suite: Suite, total: int, kept: int) -> None:
         """Asking begins: `kept` of `total` attempts are answered already."""
@@ -71,12 +77,16 @@ def run_model(
         RunStopped: interrupted, or the error budget is spent. What was answered is kept; the same call continues.
     """
     observer = observer or Observer()
-    fitted = fit(suite, settings, model.kinds)
+    fitted, kinds = _fitted(suite, model, store, settings)
     name = run_id(fitted, model.uri, model.fingerprint)
     folder = store.path / name
     done = finished(folder)
     if done:
+        observer.kept(done)
         return done
+    written = sum(before.needs_likelihood and not task.needs_likelihood for before, task in zip(suite.tasks, fitted.tasks, strict=True))
+    if written and settings.choices == "likelihood":
+        observer.written(model, written)
     plan = Plan(fitted)
     plan.check()
     try:
@@ -85,14 +95,16 @@ def run_model(
         raise StoreError(f"{folder}: cannot be made: {error.strerror}; name another folder with --out") from None
     with Journal(folder / "journal.jsonl") as journal:
         manifest = _begin(folder, name, suite, fitted, model, settings, rescored_from)
+        manifest.model_info.setdefault("kinds", sorted(kinds))
+        write_manifest(folder, manifest)
         before = manifest.seconds
         started = time.monotonic()
         try:
             asked = _ask(plan, model, journal, store, name, observer)
             journal.sync()
             # A model that answered nothing now has loaded nothing, and should not for the sake of a description.
-            info = model.describe() if asked else manifest.model_info or _described(store, model.fingerprint)
-            manifest.model_info = {**info, "kinds": sorted(model.kinds)}
+            info = model.describe() if asked else _described(store, model.fingerprint)
+            manifest.model_info = {**info, "kinds": sorted(kinds)}
             manifest.seconds = before + time.monotonic() - started
             observer.scoring()
             _finish(plan, journal, folder, manifest)
@@ -109,6 +121,22 @@ def run_model(
         finally:
             observer.end()
     return Run(folder)
+
+
+def _fitted(suite: Suite, model: Model, store: Store, settings: Settings) -> tuple[Suite, frozenset[Kind]]:
+    """The suite as the model will sit it, and the kinds of request that rests on.
+
+    Which kinds a server answers is known only by asking it. A run that was begun or finished before is not looked at with other eyes: so
+    it can be read while the server is down, and a server that is out of sorts today does not change its protocol.
+    """
+    for run in store.runs():
+        known = run.manifest.model_info.get("kinds")
+        if run.manifest.fingerprint == model.fingerprint and known:
+            kinds: frozenset[Kind] = frozenset(known)
+            fitted = fit(suite, settings, kinds)
+            if run.folder.name == run_id(fitted, model.uri, model.fingerprint):
+                return fitted, kinds
+    return fit(suite, settings, model.kinds), model.kinds
 
 
 def finished(folder: Path) -> Run | None:
@@ -143,7 +171,6 @@ def _begin(folder: Path, name: str, suite: Suite, fitted: Suite, model: Model, s
             started_at=time.time(),
             rescored_from=rescored_from,
         )
-    write_manifest(folder, manifest)
     return manifest
 
 
@@ -153,7 +180,9 @@ def _ask(plan: Plan, model: Model, journal: Journal, store: Store, name: str, ob
     observer.begin(name, model, plan.suite, plan.total, answered)
     if answered == plan.total:
         return 0
-    kept = kept_answers(store, model.fingerprint, name, (request_hash(ask.request, ask.epoch) for _, ask in plan.asks()))
+    kept: dict[str, Response] = {}
+    if model.by_request:
+        kept = kept_answers(store, model.fingerprint, name, (request_hash(ask.request, ask.epoch) for _, ask in plan.asks()))
 
     def unanswered() -> Iterator[Ask]:
         for _, ask in plan.asks():
@@ -170,13 +199,16 @@ def _ask(plan: Plan, model: Model, journal: Journal, store: Store, name: str, ob
             yield ask
 
     budget = _Budget()
+    finished = 0
     with closing(_answers(model, unanswered())) as answers:
         for ask, response in answers:
             response = _clean(response)
             journal.append(Entry(ask.task, ask.item.id, ask.epoch, request_hash(ask.request, ask.epoch), response))
             observer.answer(ask, response, False)
-            budget.spend(response)
-    return budget.finished
+            finished += 1
+            if model.by_request:
+                budget.spend(response)
+    return finished
 
 
 def _answers(model: Model, asks: Iterator[Ask]) -> Generator[tuple[Ask, Response], None, None]:
@@ -199,7 +231,11 @@ def _answers(model: Model, asks: Iterator[Ask]) -> Generator[tuple[Ask, Response
 
 
 class _Budget:
-    """Stops a run that only fails."""
+    """Stops a run in which the server only fails.
+
+    A failure that was tried again and again is the server's; one that was given up at once (a request the server will not take, an item
+    without a prediction, an exception in a function) is the item's: it is counted, and the run goes on.
+    """
 
     def __init__(self) -> None:
         self.finished = 0
@@ -208,7 +244,7 @@ class _Budget:
 
     def spend(self, response: Response) -> None:
         self.finished += 1
-        if response.finish != "error":
+        if response.finish != "error" or not response.retries:
             self.in_a_row = 0
             return
         self.failed += 1
@@ -225,18 +261,17 @@ def _clean(response: Response) -> Response:
     """A response that can be kept: numbers that are numbers, text that is Unicode."""
     if response.loglikelihoods is not None and not all(math.isfinite(one) for prompt in response.loglikelihoods for one in prompt):
         return Response(finish="error", error="the model gave a log-likelihood that is not a finite number", started_at=response.started_at)
-    if response.text is not None:
-        try:
-            response.text.encode()
-        except UnicodeEncodeError:
-            return msgspec.structs.replace(response, text=response.text.encode(errors="replace").decode())
+    for name in ("text", "error"):
+        said = getattr(response, name)
+        if said is not None and not said.isascii():
+            response = msgspec.structs.replace(response, **{name: said.encode(errors="replace").decode()})
     return response
 
 
 def _described(store: Store, fingerprint: str) -> dict[str, Any]:
     """What an earlier run says of the same model."""
-    infos = (run.manifest.model_info for run in store.runs() if run.manifest.fingerprint == fingerprint)
-    return next(filter(None, infos), {})
+    infos = [run.manifest.model_info for run in store.runs() if run.manifest.fingerprint == fingerprint]
+    return max(infos, key=len, default={})
 
 
 def _finish(plan: Plan, journal: Journal, folder: Path, manifest: Manifest) -> None:

@@ -60,6 +60,8 @@ class Model(abc.ABC):
         uri: the model as the user named it, without secrets.
         fingerprint: changes whenever the answers might: weights, file contents, endpoint, settings. Kept answers are looked up by it.
         kinds: which kinds of request it answers.
+        by_request: whether an answer depends on nothing but the request, so that it serves wherever the same is asked; not so for what
+            stands in for a model and looks at items or targets.
         no_likelihood: why it gives no log-likelihoods, in a clause, where there is more to say than that; known once `kinds` is.
     """
 
@@ -67,6 +69,7 @@ class Model(abc.ABC):
     fingerprint: str
     kinds: frozenset[Kind]
     no_likelihood: str | None = None
+    by_request: bool = True
 
     @abc.abstractmethod
     def answer(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:

@@ -137,7 +137,7 @@ class Line:
                 except aiohttp.ClientConnectorError as error:
                     unreachable = True
                     what, why = "no connection", _os_reason(getattr(error, "certificate_error", None) or error.os_error)
-                except aiohttp.InvalidURL:
+                except (aiohttp.InvalidURL, UnicodeError):  # the latter from idna, for a host like a..b
                     raise ModelError(f"{url} is not a URL") from None
                 except TimeoutError:
                     what, why = "no complete answer", f"within {self.options.timeout:g} s"
@@ -156,13 +156,14 @@ class Line:
                             # Some gateways report an error with status 200.
                             said = f" ({_read_problem(status, data, self.endpoint.secret).detail})" if b'"error"' in data[:1000] else ""
                             what, why = "malformed answer", _one_line(f"{error}{said}")
+                            problem = _Problem(status, why)
                         else:
                             self._answered = True
                             return Sent(value, started_at, latency, retries)
                     else:
                         problem, wait = _read_problem(status, data, self.endpoint.secret), _retry_after(headers)
                         what, why = f"HTTP {status}", problem.detail
-            if problem.status:
+            if problem.status >= 300:
                 self._raise_if_final(problem, started_at, retries)
             retries += 1
             if unreachable and not self._reached and retries >= min(_QUICK_TRIES, self.options.tries):

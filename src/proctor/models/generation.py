@@ -46,6 +46,7 @@ class Wanted:
         temperature: 0 is greedy.
         top_p: mass of the most likely tokens that are drawn from.
         seed: of the draws.
+        cut: how many tokens of the prompt were left out before the first, for want of room.
     """
 
     tokens: tuple[int, ...]
@@ -55,6 +56,7 @@ class Wanted:
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    cut: int = 0
 
 
 @dataclass(frozen=True, slots=True)

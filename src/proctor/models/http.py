@@ -14,14 +14,10 @@ from itertools import islice
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-import msgspec
-
 from proctor.errors import ModelError
 from proctor.models.base import Ask, Model
 from proctor.models.connection import CallFailed, Endpoint, HttpOptions, Line
 from proctor.types import Response
-
-_PROBE_TRIES = 3
 
 T = TypeVar("T")
 
@@ -79,7 +75,7 @@ class HttpModel(Model):
             background.close()
 
     def call(self, work: Callable[[Line], Awaitable[T]]) -> T:
-        """Run one coroutine outside a stream, for a question about the server itself; with fewer tries than an item gets."""
+        """Run one coroutine outside a stream, for a question about the server itself; with as many tries as an item gets."""
         done: SimpleQueue[tuple[T | None, Exception | None]] = SimpleQueue()
 
         async def one(line: Line, _: None) -> None:
@@ -88,7 +84,7 @@ class HttpModel(Model):
             except Exception as error:  # noqa: BLE001 - carried to the caller's thread and raised there
                 done.put((None, error))
 
-        background = Background(self.endpoint, msgspec.structs.replace(self.options, tries=min(_PROBE_TRIES, self.options.tries)))
+        background = Background(self.endpoint, self.options)
         try:
             background.start([(one, None)])
             value, error = done.get()

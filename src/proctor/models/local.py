@@ -124,6 +124,7 @@ class LocalModel(Model):
         open_cells: dict[int, int] = {}  # of each ask: sequences still to come
         inputs: dict[int, int] = {}
         counts: dict[int, tuple[int, ...]] = {}
+        cuts: dict[int, int] = {}
         for at, ask in enumerate(asks):
             assert isinstance(ask.request, Likelihood)
             try:
@@ -136,6 +137,7 @@ class LocalModel(Model):
                 cells += [(at, cell)] * len(windows)
             open_cells[at] = sum(map(len, found))
             inputs[at] = sum(len(w.tokens) - 1 for windows in found for w in windows)
+            cuts[at] = max(w.cut for windows in found for w in windows)
             counts[at] = tuple(sum(len(w.tokens) - w.start for w in windows) for windows in found[: len(ask.request.continuations)])
         totals = {at: [0.0] * (len(asks[at].request.prompts) * len(counts[at])) for at in open_cells}  # type: ignore[union-attr]
         greedy = {at: [True] * len(totals[at]) for at in open_cells}
@@ -156,6 +158,7 @@ class LocalModel(Model):
                     token_counts=counts[at],
                     input_tokens=inputs[at],
                     output_tokens=0,
+                    cut_tokens=cuts[at] or None,
                     started_at=began,
                     latency=clock.lap(),
                 ),
@@ -194,6 +197,7 @@ class LocalModel(Model):
                     finish="length" if generated.length else "stop",
                     input_tokens=len(wanted[index].tokens),
                     output_tokens=len(generated.tokens),
+                    cut_tokens=wanted[index].cut or None,
                     started_at=began,
                     latency=clock.lap(),
                 ),
@@ -207,7 +211,8 @@ class LocalModel(Model):
             raise CannotRenderError(
                 f"max_tokens {request.max_tokens} leaves no room for a prompt: the model reads {self.max_length} tokens"
             )
-        tokens = self._prompt_tokens(request.prompt)[-room:]
+        whole = self._prompt_tokens(request.prompt)
+        tokens = whole[-room:]
         if not tokens:
             raise CannotRenderError("an empty prompt cannot be continued: the tokenizer has neither a BOS nor an EOS token")
         # A stop text that is one of the model's special tokens never shows in the decoded text.
@@ -221,6 +226,7 @@ class LocalModel(Model):
             request.temperature,
             request.top_p,
             seed,
+            len(whole) - len(tokens),
         )
 
     def _prompt_tokens(self, prompt: Prompt) -> list[int]:

@@ -26,6 +26,7 @@ from proctor.types import Generate, Likelihood, Prompt, Request, Response
 
 _OFFICIAL = "https://api.openai.com/v1"
 _MAX_STOPS = 4  # of the official API; the rest is cut here
+_NOT_READY = (0, 408, 425, 429, 502, 503, 504, 529)  # say nothing of what the server can do; 0: no complete answer
 _PROBE_TEXT = "1 2 3 4 5 6 7 8"
 
 
@@ -127,7 +128,7 @@ class OpenAIModel(HttpModel):
     def kinds(self) -> frozenset[Kind]:  # type: ignore[override]
         """`generate`; also `likelihood` where the server echoes log-probabilities.
 
-        The first look asks the server, with two small requests. Raises `ModelError` where none answers.
+        The first look asks the server, with two small requests. Raises `ModelError` where none answers, or none is ready to.
         """
         if self._kinds is None:
             self.no_likelihood = self.call(self._probe)  # raises where the server is dead
@@ -150,6 +151,8 @@ class OpenAIModel(HttpModel):
         except CallFailed as failed:
             if failed.problem.status == 404 and "model" in failed.problem.detail.lower():
                 raise ModelError(f"{self.uri}: {failed.problem.detail}") from None
+            if failed.problem.status in _NOT_READY:
+                raise ModelError(f"{self.uri}: the server is not ready: {failed}; try again") from None
             return f"the server does not echo log-probabilities ({failed})"
         except ValueError as error:
             return f"the log-probabilities the server echoes cannot be used: {error}"

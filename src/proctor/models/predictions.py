@@ -43,6 +43,7 @@ class PredictionsModel(Model):
     """
 
     kinds: frozenset[Kind] = frozenset({"generate"})
+    by_request = False
 
     def __init__(self, path: Path, uri: str) -> None:
         self.uri = uri

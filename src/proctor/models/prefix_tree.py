@@ -16,10 +16,12 @@ class Scored:
     Attributes:
         tokens: context and continuation.
         start: index of the first scored token, at least 1; each scored token is conditioned on all before it.
+        cut: how many tokens were left out before the first, for want of room.
     """
 
     tokens: tuple[int, ...]
     start: int
+    cut: int = field(default=0, compare=False)
 
     def __post_init__(self) -> None:
         if not 1 <= self.start < len(self.tokens):

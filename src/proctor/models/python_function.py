@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import inspect
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +17,7 @@ from proctor.canonical import content_hash
 from proctor.errors import ModelError, nearest
 from proctor.models.base import Ask, Kind, Model, plain_text
 from proctor.models.chat import finished_text
+from proctor.models.function_state import source_hash, state_hash
 from proctor.models.options import read_options
 from proctor.types import Generate, Likelihood, Response
 
@@ -39,8 +40,12 @@ class PythonModel(Model):
 
     Args:
         function: what is asked.
-        name: stands in the results for the model; default: `python:module:function`. The fingerprint also holds the source of the
-            function's module.
+        name: stands in the results for the model; default: `python:module:function`.
+
+    The fingerprint holds the name, the source of the function's module, and what the function reaches besides: closures, defaults,
+    arguments of `functools.partial`, attributes of the object, globals. Where it reaches something whose contents cannot be told (an open
+    file, a client, an object of a C library), no two models share a fingerprint, and answers are never reused. `python:module:function`
+    goes by the source of the module alone.
     """
 
     def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
@@ -57,7 +62,7 @@ class PythonModel(Model):
                 f"model {self.uri}: `kinds` must be a set of 'generate' and 'likelihood', the latter with a first parameter `request`"
             )
         self.kinds = cast("frozenset[Kind]", kinds)
-        self.fingerprint = content_hash(["python 1", self.uri, module, qualified, _source_hash(function)])
+        self.fingerprint = content_hash(["python 2", self.uri, module, qualified, state_hash(function) or secrets.token_hex(16)])
 
     def answer(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:
         for ask in asks:
@@ -131,19 +136,6 @@ def _parameters(function: Callable[..., Any]) -> tuple[Literal["text", "messages
     return takes, tuple(name for name in _DECODING if name in names)
 
 
-def _source_hash(function: Callable[..., Any]) -> str:
-    """Changes with the source of the function's module, or where there is none, of the function, or of its compiled code."""
-    module = sys.modules.get(getattr(function, "__module__", "") or "")
-    file = getattr(module, "__file__", None)
-    if file and Path(file).is_file():
-        return hashlib.blake2b(Path(file).read_bytes(), digest_size=16).hexdigest()
-    try:
-        return content_hash(inspect.getsource(function))
-    except (OSError, TypeError):
-        code = getattr(function, "__code__", None)
-        return content_hash([code.co_code.hex(), repr(code.co_consts), code.co_names]) if code else ""
-
-
 def open_python(scheme: str, path: str, options: dict[str, str], uri: str) -> PythonModel:
     """`python:module:function`; the module is found on `sys.path` or in the current folder.
 
@@ -162,7 +154,11 @@ def open_python(scheme: str, path: str, options: dict[str, str], uri: str) -> Py
         found = getattr(found, part)
     if not callable(found):
         raise ModelError(f"model {uri}: {function_name} is {type(found).__name__}, not a function")
-    return PythonModel(found, uri)
+    model = PythonModel(found, uri)
+    sources = [source_hash(module_name), source_hash(getattr(found, "__module__", None))]  # the function may be imported from elsewhere
+    if any(sources):
+        model.fingerprint = content_hash(["python 2", uri, *sources])
+    return model
 
 
 def _import(name: str, uri: str) -> Any:

@@ -149,7 +149,7 @@ class Renderer:
         if not after:
             raise CannotRenderError("the continuation adds no tokens to the context")
         tokens = [*before, *after][-(max_length + 1) :]
-        return [Scored(tuple(tokens), max(1, len(tokens) - len(after)))]
+        return [Scored(tuple(tokens), max(1, len(tokens) - len(after)), len(before) + len(after) - len(tokens))]
 
 
 def rolling(tokens: list[int], prefix: int, max_length: int) -> list[Scored]:

@@ -20,6 +20,7 @@ from proctor.reports.profile import MARKS, Part, part, words
 from proctor.reports.tables import chance_text, composite_text, task_label
 from proctor.results.manifest import Manifest, TaskResult
 from proctor.types import STATES
+from proctor.visible import shortened, visible
 
 Attempts = Callable[[str, str, int], list[dict[str, Any]]]
 SAMPLES = 5  # attempts shown of each task and model
@@ -64,8 +65,8 @@ def write_report(manifests: Iterable[Manifest], attempts: Attempts | None, out: 
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["visible"] = lambda value: text.visible(str(value))
-    environment.filters["name"] = lambda value: Markup(re.sub(r"(?<=[/:#_.-])(?=\w)", "<wbr>", str(escape(text.visible(str(value))))))  # noqa: S704
+    environment.filters["visible"] = lambda value: visible(str(value))
+    environment.filters["name"] = lambda value: Markup(re.sub(r"(?<=[/:#_.-])(?=\w)", "<wbr>", str(escape(visible(str(value))))))  # noqa: S704
     environment.globals |= {
         "score_text": text.score_text,
         "states_text": text.states_text,
@@ -171,9 +172,9 @@ def _attempt(row: dict[str, Any], result: TaskResult) -> dict[str, Any]:
         "state": row.get("state") if row.get("state") in STATES else "failed",
         "score": text.ABSENT if score is None else text.number_text(score, share=text.is_share(result.main)),
         "turns": _turns(request),
-        "response": text.shortened(row["text"], LONGEST) if isinstance(row.get("text"), str) else None,
+        "response": shortened(row["text"], LONGEST) if isinstance(row.get("text"), str) else None,
         "choices": _choices(request, row.get("loglikelihoods")),
-        "facts": [(name, *text.shortened(_plain(value), LONGEST)) for name, value in texts if value not in (None, "")],
+        "facts": [(name, *shortened(_plain(value), LONGEST)) for name, value in texts if value not in (None, "")],
         "finish": row.get("finish") if row.get("finish") not in (None, "stop") else None,
     }
 
@@ -191,7 +192,7 @@ def _turns(request: dict[str, Any]) -> list[tuple[str, str, str]]:
         if room <= 0:
             return [("", "", f"{index + 1} earlier turns not shown"), *shown]
         role, content = turns[index]
-        shown.insert(0, (role, *text.shortened(content, min(LONGEST, room))))
+        shown.insert(0, (role, *shortened(content, min(LONGEST, room))))
         room -= len(content)
     return shown
 
@@ -203,7 +204,7 @@ def _choices(request: dict[str, Any], loglikelihoods: Any) -> list[tuple[str, st
     numbers = list(loglikelihoods[0])
     best = max(numbers)
     pairs = zip(request["continuations"], numbers, strict=False)
-    return [(text.shortened(str(choice), 500)[0], f"{number:.4g}", number == best) for choice, number in list(pairs)[:20]]
+    return [(shortened(str(choice), 500)[0], f"{number:.4g}", number == best) for choice, number in list(pairs)[:20]]
 
 
 def _expected(target: Any, request: dict[str, Any], result: TaskResult) -> Any:

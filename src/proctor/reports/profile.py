@@ -12,7 +12,7 @@ from proctor.errors import UsageError, nearest
 from proctor.reports.leaderboard import Board, Row, boards, task_score
 from proctor.reports.render import Format, Table, render
 from proctor.reports.tables import chance_text, composite_text, heading, task_json, task_label
-from proctor.reports.text import ABSENT, certainty_note, number_text, score_text, states_code, states_legend
+from proctor.reports.text import ABSENT, certainty_note, cut_note, number_text, score_text, states_code, states_legend
 from proctor.results.manifest import Manifest
 
 BAR = 16  # characters from guessing to perfect
@@ -161,7 +161,7 @@ def reading(of: Part) -> list[str]:
     legend = states_legend({state for result in of.row.tasks.values() for state, count in result.states.items() if count})
     return [
         "Above chance: (score − chance)/(best − chance) in percent, one standard error after ±; shaded in the bars. " + MARKS,
-        *filter(None, (legend, certainty_note(of.row.tasks.values()), of.row.signature)),
+        *filter(None, (legend, cut_note(of.row.tasks.values()), certainty_note(of.row.tasks.values()), of.row.signature)),
     ]
 
 

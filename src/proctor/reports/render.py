@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, field
 
-from proctor.reports.text import one_line, visible
+from proctor.visible import one_line, visible
 
 Format = Literal["table", "json", "csv", "md", "latex"]
 FORMATS: tuple[Format, ...] = ("table", "json", "csv", "md", "latex")

@@ -11,6 +11,7 @@ from proctor.reports.text import (
     ABSENT,
     certainty_note,
     cost_text,
+    cut_note,
     duration_text,
     metric_label,
     number_text,
@@ -163,6 +164,8 @@ def _notes(board: Board) -> list[str]:
             "--choices generate to have all on one board."
         )
     for row in board.rows:
+        if cut := cut_note(row.tasks.values()):
+            notes.append(f"{row.label}: {cut}")
         if row.state == "running":
             notes.append(f"{row.label}: not finished, so it has no composite.")
         elif row.state == "stopped":

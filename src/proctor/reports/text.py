@@ -1,9 +1,8 @@
-"""Numbers and foreign text as a reader sees them."""
+"""Numbers as a reader sees them."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
 
 from proctor.results.manifest import MetricResult, TaskResult
@@ -12,28 +11,6 @@ from proctor.types import STATES
 ABSENT = "—"
 ALIKE = "± 0.0: all n items scored alike, which is not certainty; the score could well be 300/n points off (95 %, rule of three)."
 ACCURACIES = frozenset({"acc", "accuracy", "exact_match", "quasi_exact", "contains", "numeric", "math", "passed", "all", "correct", "gym"})
-
-# Controls that are neither line feed nor tab, marks that reorder text, byte-order marks, tag characters, and halves of surrogate pairs.
-_HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
-)
-
-
-def visible(text: str) -> str:
-    """`text` with every character that hides or reorders others written out, such as ⟨U+202E⟩; valid in UTF-8."""
-    return _HIDDEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text.replace("\r\n", "\n"))
-
-
-def one_line(text: str) -> str:
-    """`text` made visible and on one line."""
-    return re.sub(r"[\n\t]+", " ", visible(text)).rstrip()
-
-
-def shortened(text: str, limit: int) -> tuple[str, str]:
-    """At most `limit` characters of `text`, made visible, and a note on what was cut (empty when nothing was)."""
-    if len(text) <= limit:
-        return visible(text), ""
-    return visible(text[:limit]), f"cut here: {limit:,} of {len(text):,} characters shown"
 
 
 def is_share(metric: MetricResult) -> bool:
@@ -91,6 +68,14 @@ def certainty_note(results: Iterable[TaskResult]) -> str:
     """A warning where a bounded score has a standard error of 0; empty where none has."""
     alike = any(result.main.stderr == 0 and result.main.bounds is not None for result in results)
     return ALIKE if alike else ""
+
+
+def cut_note(results: Iterable[TaskResult]) -> str:
+    """How many prompts did not fit the model's context; empty where all did."""
+    cut = {result.task: result.cut_prompts for result in results if result.cut_prompts}
+    return (
+        f"prompts that did not fit the context and lost their beginning: {', '.join(f'{n} of {t}' for t, n in cut.items())}." if cut else ""
+    )
 
 
 def duration_text(seconds: float | None) -> str:

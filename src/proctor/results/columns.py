@@ -56,6 +56,7 @@ def schema() -> dict[str, pl.DataType]:
         "request": text,
         "request_hash": text,
         "metadata": text,
+        "cut_tokens": whole,
     }
 
 
@@ -97,6 +98,7 @@ def row(
         "request": canonical_json(request).decode(),
         "request_hash": request_hash(request, epoch),
         "metadata": canonical_json(item.metadata).decode(),
+        "cut_tokens": response.cut_tokens,
     }
 
 

@@ -48,6 +48,7 @@ class TaskResult(Struct, frozen=True):
         attempts: items × epochs.
         states: attempts in each state; they add up to `attempts`.
         metrics: the main metric first.
+        cut_prompts: attempts whose prompt did not fit the model's context, so that its beginning was left out.
         seconds, input_tokens, output_tokens, cost: totals over attempts; None where unknown.
     """
 
@@ -73,6 +74,7 @@ class TaskResult(Struct, frozen=True):
     chance: float = 0.0
     groups: int = 0
     epochs: int = 1
+    cut_prompts: int = 0
     seconds: float | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None

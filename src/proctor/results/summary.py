@@ -33,6 +33,7 @@ class Summary:
         self.answers: list[str | None] = []
         self.targets: list[Any] = []
         self.seconds = 0.0
+        self.cut_prompts = 0
         self.tokens: dict[str, int | None] = {"input_tokens": None, "output_tokens": None}
         self.cost: float | None = None
 
@@ -47,6 +48,7 @@ class Summary:
         self.answers.append(score.answer)
         self.targets.append(item.target)
         self.seconds += response.latency
+        self.cut_prompts += bool(response.cut_tokens)
         for name in self.tokens:
             count = getattr(response, name)
             if count is not None:
@@ -80,6 +82,7 @@ class Summary:
             chance=self.task.chance,
             groups=len(set(filter(None, self.groups))),
             epochs=spec.response.epochs,
+            cut_prompts=self.cut_prompts,
             seconds=self.seconds,
             input_tokens=self.tokens["input_tokens"],
             output_tokens=self.tokens["output_tokens"],

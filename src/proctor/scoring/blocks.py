@@ -7,7 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-_FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([^\s`]*)[^\n`]*$", re.MULTILINE)
+# Possessive, so that a long line that is no fence after all is read once and not once for each of its characters.
+_FENCE = re.compile(r"^[ \t]*+(`{3,}+|~{3,}+)[ \t]*+([^\s`]*+)[^\n`]*+$", re.MULTILINE)
 _BARE_CODE = re.compile(
     r"""\s*?(?: ^[ \t]+\S | (?:async\ )?def\s+\w+\s*\( | class\s+\w+\s*[(:] | import\s+\w | from\s+[\w.]+\s+import\b | @\w | \#\S?
         | (?:if|for|while|with|try|return)\b[^\n]*:?\s*$ | \w[\w.\[\]]*\s*=\s*\S )""",

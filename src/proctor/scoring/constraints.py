@@ -63,14 +63,14 @@ def _complaint(constraint: Any) -> str | None:
         return f"expected {{kind, …}}, found {constraint!r}"
     kind = constraint["kind"]
     if kind not in KINDS:
-        return f"no kind '{kind}'{nearest(kind, KINDS)}; there are: {', '.join(KINDS)}"
+        return f"no kind '{kind}'{nearest(kind, KINDS) or ';'} there are: {', '.join(KINDS)}"
     parameters = dict(list(signature(KINDS[kind]).parameters.items())[1:])
     hints = typing.get_type_hints(KINDS[kind])
     for key, value in constraint.items():
         if key == "kind":
             continue
         if key not in parameters:
-            return f"{kind} has no argument '{key}'{nearest(str(key), parameters)}; it takes: {', '.join(parameters) or 'none'}"
+            return f"{kind} has no argument '{key}'{nearest(str(key), parameters) or ';'} it takes: {', '.join(parameters) or 'none'}"
         try:
             msgspec.convert(value, hints[key])
         except msgspec.ValidationError as error:
@@ -81,7 +81,7 @@ def _complaint(constraint: Any) -> str | None:
     if kind in _RANGED and not {"at_least", "at_most"} & set(constraint):
         return f"{kind} needs at_least or at_most"
     if kind == "script" and (name := constraint["name"]).upper() not in _SCRIPTS:
-        return f"script.name: no script '{name}'{nearest(name.upper(), _SCRIPTS)}; there are: {', '.join(_SCRIPTS)}"
+        return f"script.name: no script '{name}'{nearest(name.upper(), _SCRIPTS) or ';'} there are: {', '.join(_SCRIPTS)}"
     return None
 
 

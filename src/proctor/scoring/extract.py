@@ -26,10 +26,12 @@ from proctor.scoring.text_signs import looks_refused as looks_refused
 from proctor.scoring.text_signs import strip_thinking as strip_thinking
 from proctor.types import Item
 
-VERSION = 1  # raised when the same text would give another answer; part of the protocol hash
+VERSION = 2  # raised when the same text would give another answer; part of the protocol hash
 
 Way = Callable[[str, Item], Extraction]
 NOTHING = Extraction(None)
+# A box may be written \\boxed, as in a JSON string: the first backslash does not escape the second there.
+_BOXES_AND_BRACES = re.compile(r"\\(?:boxed|fbox)\s*+(?P<box>\{)|\\(?!\\(?:boxed|fbox)).|[{}]", re.DOTALL)
 
 
 class Extractor:
@@ -76,7 +78,7 @@ def compile_extract(spec: Sequence[Any], default: Sequence[Any] = ("text",), whe
         else:
             raise TaskError(f"{where}: expected a name or {{name: argument}}, found {entry!r}")
         if name not in WAYS:
-            raise TaskError(f"{where}: no way to extract is called '{name}'{nearest(name, WAYS)}; there are: {', '.join(WAYS)}")
+            raise TaskError(f"{where}: no way to extract is called '{name}'{nearest(name, WAYS) or ';'} there are: {', '.join(WAYS)}")
         try:
             ways.append(WAYS[name](argument))
         except ValueError as error:
@@ -211,16 +213,19 @@ def _boxed(argument: Any) -> Way:
     _no_argument(argument)
 
     def way(text: str, item: Item) -> Extraction:
-        for match in reversed(list(re.finditer(r"\\(?:boxed|fbox)\s*\{", text))):
-            depth = 1
-            for brace in re.finditer(r"\\.|[{}]", text[match.end() :], re.DOTALL):
-                depth += {"{": 1, "}": -1}.get(brace[0], 0)
-                if not depth:
-                    answer = text[match.end() : match.end() + brace.start()].strip()
-                    if answer:
-                        return Extraction(answer)
-                    break
-        return NOTHING
+        opened: list[int] = []  # for every brace that is open, where its box's content begins; -1 where it is no box
+        last, answer = -1, ""
+        for match in _BOXES_AND_BRACES.finditer(text):
+            if match["box"]:
+                opened.append(match.end())
+            elif match[0] == "{":
+                opened.append(-1)
+            elif match[0] == "}" and opened:
+                start = opened.pop()
+                content = text[start : match.start()].strip() if start > last else ""
+                if content:
+                    last, answer = start, content
+        return Extraction(answer) if answer else NOTHING
 
     return way
 
@@ -249,7 +254,7 @@ def _options(argument: Any, kinds: dict[str, Any], main: str) -> dict[str, Any]:
         raise ValueError(f"expected {main} or a mapping with {', '.join(kinds)}; found {argument!r}")
     for key, value in options.items():
         if key not in kinds:
-            raise ValueError(f"no option '{key}'{nearest(str(key), kinds)}; there are: {', '.join(kinds)}")
+            raise ValueError(f"no option '{key}'{nearest(str(key), kinds) or ';'} there are: {', '.join(kinds)}")
         if not isinstance(value, kinds[key]) or isinstance(value, bool):
             raise ValueError(f"'{key}' cannot be {value!r}")
     if main == "pattern" and main not in options:

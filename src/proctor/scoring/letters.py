@@ -18,13 +18,33 @@ _ANNOUNCED = re.compile(
         [*_:\s]* (?: (?:the\ )?(?:option|choice|letter)\b\ * | (?:therefore|thus|clearly|probably|most\ likely|likely)\b,?\ * )? """,
     re.IGNORECASE | re.VERBOSE,
 )
-_WRAPPERS = r"(?:[\s*_(\[{$\"'`“‘]|\\(?:text|textbf|mathrm|mathbf|boxed)\s*\{)*"
-_LETTER_HERE = re.compile(rf"(?P<open>{_WRAPPERS})(?P<letter>[A-Za-z])(?![\w'’])(?P<after>[^\n]{{0,24}})")
-_BOLD = re.compile(r"\*\*[\s(]*([A-Z])(?:[).:][^*\n]*)?[\s)]*\*\*")
+# The same in German, French, Spanish, Portuguese, Italian, Russian, Chinese and Japanese.
+_ANNOUNCED_ELSEWHERE = re.compile(
+    r"""(?: \b(?:antwort|lösung|(?:richtige|korrekte)\ (?:option|wahl|möglichkeit)|réponse|respuesta|resposta|risposta|ответ
+                |opción\ correcta|(?:opção|alternativa)\ corret[ao]|opzione\ corretta|bonne\ option)
+            (?: \ (?:correct[ae]|corrett?a|certa|giusta|exact[ae]|finale?|definitiva) )?
+            (?: \s+ (?:auf|zu|zur|für|à|au|a|al|alla|de|del|della|du|da|do|pour|para|per|на) \b [^.:\n]{0,60}? )?
+            [*_\s]* (?: [:=\uff1a] | \b(?:ist|lautet|wäre|est|serait|es|sería|é|seria|è|sarebbe|будет|является)\b | (?<=\s)[–—-](?=\s) )
+        | (?:答案|正确选项|正確選項) [*_\s]* (?: 应该是|應該是|应为|應為|是|为|為|[:=\uff1a] )
+        | [故应應我] (?:选择?|選擇?)
+        | (?:答え|正解|解答|回答) [*_\s]* (?: は|[:=\uff1a] ) )
+        [*_:\uff1a、\uff0c\s]* (?: (?:(?:die|der|la|a|il)\ |l['’])?
+            (?:option|buchstabe|lettre|opción|letra|opção|alternativa|opzione|lettera|вариант|буква)\b\ * | 选项\ * | 選項\ * )? """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_WRAPPERS = r"(?:[\s*_(\[{$\"'`“‘„«\uff08「『【]|\\(?:text|textbf|mathrm|mathbf|boxed)\s*\{)*"
+_WORD = r"[^\W\u3040-\u30ff\u3400-\u9fff]"  # a word goes on; Chinese and Japanese write theirs without a space after a letter
+_LETTER_HERE = re.compile(rf"(?P<open>{_WRAPPERS})(?P<letter>[A-Za-z])(?!{_WORD}|['’])(?P<after>[^\n]{{0,24}})")
+_BOLD = re.compile(r"\*\*[\s(]*+([A-Z])(?:[).:][^*\n]*+)?+[\s)]*+\*\*")
 _CONFIRMED = re.compile(r"\b([A-Z])\b[*_)\]]*\s+(?:is|would be|must be)\s+(?:therefore\s+)?(?:the\s+)?(?:correct|right|best|most likely)\b")
 _IN_PARENTHESES = re.compile(r"\(([A-Z])\)|\b(?:[Oo]ption|[Cc]hoice)\s+([A-Z])\b")
-# "A" and "I" are also words; as letters they are followed by punctuation, an end, or one of these.
-_AFTER_A_LETTER = re.compile(r"\s+(?:because|since|as|due|which|and|but|is|given)\b", re.IGNORECASE)
+# "A" and "I" are also words, elsewhere "E", "O" and "Y" too; as letters they are followed by punctuation, an end, or one of these.
+_AFTER_A_LETTER = re.compile(
+    r"\s+(?:because|since|as|due|which|and|but|is|given|weil|denn|da|parce|car|puisque|porque|ya|pois|perché|poiché|потому|так)\b",
+    re.IGNORECASE,
+)
+_NO_WORD = re.compile(r"[。\uff0c、\uff01\uff1f\uff1a\uff1b\uff09」』】\u3040-\u30ff\u3400-\u9fff]|\s*»")
+_DENIED = re.compile(r"\s*(?:では|じゃ)")
 
 
 def choice_label(index: int) -> str:
@@ -51,7 +71,8 @@ def find_letter(text: str, choices: Sequence[str], count: int | None = None) -> 
 
     Looked for in this order; the first rule that finds a letter decides:
 
-    1. the last announced answer: "The answer is (B)", "Answer: B", "\\boxed{B}", "(B) is correct", "the answer is Paris" (a choice's text);
+    1. the last announced answer: "The answer is (B)", "Answer: B", "\\boxed{B}", "(B) is correct", "the answer is Paris" (a choice's text),
+       "Die Antwort ist B", "答案是B" and the like in the languages named above `_ANNOUNCED_ELSEWHERE`;
     2. the text begins with a letter that stands alone: "B", "(B)", "B.", "**B** because";
     3. the last line does so;
     4. the last letter in bold;
@@ -68,7 +89,7 @@ def find_letter(text: str, choices: Sequence[str], count: int | None = None) -> 
         count: how many letters there are; default: one for each choice, or 26.
     """
     valid = LETTERS[: count or len(choices) or len(LETTERS)]
-    statements = [*_ANNOUNCED.finditer(text), *_CONFIRMED.finditer(text)]
+    statements = [*_ANNOUNCED.finditer(text), *_ANNOUNCED_ELSEWHERE.finditer(text), *_CONFIRMED.finditer(text)]
     for match in sorted(statements, key=lambda match: match.start(), reverse=True):
         if match.re is _CONFIRMED:
             return Extraction(match[1] if match[1] in valid else None)
@@ -76,7 +97,7 @@ def find_letter(text: str, choices: Sequence[str], count: int | None = None) -> 
         by_text = _choice_at_start(rest, choices)
         if by_text is not None and by_text < len(valid):
             return Extraction(valid[by_text])
-        announced = _letter_at_start(rest)
+        announced = _letter_at_start(rest, words="AI" if match.re is _ANNOUNCED else "AEIOY")
         if announced is not None:
             return Extraction(announced if announced in valid else None)
     at_start = _standing_alone(text.strip()[:200], valid)
@@ -97,14 +118,20 @@ def find_letter(text: str, choices: Sequence[str], count: int | None = None) -> 
     return Extraction(found, needs_end=found is not None)
 
 
-def _letter_at_start(text: str) -> str | None:
+def _letter_at_start(text: str, words: str) -> str | None:
+    """The letter that `text` begins with; one of `words` only where it cannot be a word."""
     match = _LETTER_HERE.match(text)
-    if match is None:
+    if match is None or _DENIED.match(match["after"]):
         return None
     letter, after, opened = match["letter"], match["after"], match["open"]
-    marked = bool(re.search(r"[(\[{*]", opened))
-    if letter.upper() in "AI" or letter.islower():
-        ends = not after.strip() or after[0] in ")]}*:;!?$\"'”’`" or (after[0] in ".," and not re.match(r"[.,]\w", after))
+    marked = bool(re.search(r"[(\[{*\uff08「『【]", opened))
+    if letter.upper() in words or letter.islower():
+        ends = (
+            not after.strip()
+            or after[0] in ")]}*:;!?$\"'”’`"
+            or _NO_WORD.match(after)
+            or (after[0] in ".," and not re.match(r"[.,]\w", after))
+        )
         if not (ends or (letter.isupper() and _AFTER_A_LETTER.match(after)) or (marked and after[:1] in ")]}*")):
             return None
     return letter.upper()

@@ -53,7 +53,9 @@ def scorer_class(name: str, where: str) -> type[Scorer]:
     else:
         points = [point for point in entry_points(group=ENTRY_POINTS) if point.name == name]
         if not points:
-            raise TaskError(f"{where}: no scorer is called '{name}'{nearest(name, scorer_names())}; there are: {', '.join(scorer_names())}")
+            raise TaskError(
+                f"{where}: no scorer is called '{name}'{nearest(name, scorer_names()) or ';'} there are: {', '.join(scorer_names())}"
+            )
         try:
             found = points[0].load()
         except Exception as error:
@@ -95,7 +97,7 @@ def make_scorer(cls: type[Scorer], argument: Any, where: str) -> tuple[Scorer, d
     options: dict[str, Any] = {}
     for key, value in given.items():
         if key not in parameters:
-            raise TaskError(f"{where}: '{cls.name}' has no option '{key}'{nearest(str(key), parameters)}; {takes}")
+            raise TaskError(f"{where}: '{cls.name}' has no option '{key}'{nearest(str(key), parameters) or ';'} {takes}")
         try:
             options[key] = msgspec.convert(value, hints.get(key, Any))
         except msgspec.ValidationError as error:

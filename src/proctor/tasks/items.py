@@ -38,6 +38,7 @@ def build_items(rows: Sequence[Row], spec: ItemSpec, *, choice: bool, where: str
     read_choices = _choices_reader(spec.choices, where, row_name)
     items: list[Item] = []
     positions: dict[str, int] = {}
+    copies: dict[str, int] = {}
     for index, row in enumerate(rows):
         choices = read_choices(row, index) if read_choices else ()
         if choice and len(choices) < 2:
@@ -56,7 +57,8 @@ def build_items(rows: Sequence[Row], spec: ItemSpec, *, choice: bool, where: str
                 raise DataError(
                     f"{where}: {row_name(index)}: the id '{name}' is already that of {row_name(positions[name])}; ids must be unique"
                 )
-            name = _next_free(name, positions)
+            copies[name] = copies.get(name, 1) + 1
+            name = f"{name}-{copies[name]}"
         positions[name] = index
         group = _text(read_group(row, index)) if read_group else ""
         metadata = {column: _column(row, column, "item.metadata", where, row_name(index)) for column in spec.metadata}
@@ -161,13 +163,6 @@ def _column(row: Row, name: str, key: str, where: str, row_name: str) -> Any:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else str(value)
-
-
-def _next_free(name: str, taken: dict[str, int]) -> str:
-    number = 2
-    while f"{name}-{number}" in taken:
-        number += 1
-    return f"{name}-{number}"
 
 
 def _shown(choices: Sequence[str]) -> str:

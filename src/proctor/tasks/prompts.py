@@ -36,10 +36,9 @@ class Prompter:
         self.prefill = Template(prompt.prefill, f"{where}: prompt.prefill")
         self.system = Template(prompt.system, f"{where}: prompt.system") if prompt.system else None
         self.answer = Template(prompt.answer, f"{where}: prompt.answer") if prompt.answer is not None else None
-        columns = {name for item in items[:1] for name in item.fields} | set(OWN_NAMES)
         for template in (self.template, self.prefill, self.system, self.answer):
             if template is not None:
-                template.check(columns)
+                _check_names(template, items[0])
         self.shots: Shots | None = None
         if prompt.shots:
             self.shots = Shots(pool, [self.question(item) for item in pool], prompt, spec.task)
@@ -96,7 +95,29 @@ class Prompter:
         )
 
 
+def _check_names(template: Template, item: Item) -> None:
+    """Raise `TaskError` for a name that is no column, and for one that is a column and a name of Proctor's with another meaning."""
+    if not item.choices:
+        template.check(item.fields)
+        return
+    template.check({*item.fields, *OWN_NAMES})
+    own = _values(item)
+    for name in OWN_NAMES:
+        if name in template.names and name in item.fields and not _same(item.fields[name], own[name]):
+            raise TaskError(
+                f"{template.where}: '{name}' is a column of the data and also Proctor's name for the item's "
+                f"{'choices' if name == 'choices' else 'lettered choices' if name == 'options' else 'letters'}; rename the column"
+            )
+
+
+def _same(column: Any, own: Any) -> bool:
+    return [str(one) for one in column] == [str(one) for one in own] if isinstance(column, list) else column == own
+
+
 def _values(item: Item) -> dict[str, Any]:
+    """What a template sees: the row's columns and, for an item with choices, these with their letters."""
+    if not item.choices:
+        return item.fields
     letters = LETTERS[: len(item.choices)]
     options = "\n".join(f"{letter}. {choice}" for letter, choice in zip(letters, item.choices, strict=True))
     return {**item.fields, "choices": item.choices, "letters": list(letters), "options": options}

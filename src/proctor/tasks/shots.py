@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from random import Random
 
 from proctor.canonical import canonical_json, seeded
@@ -82,18 +83,25 @@ class Shots:
         )
 
     def _candidates(self, rng: Random, fits: Callable[[int], bool]) -> Iterator[int]:
-        if self.spec.choose == "stratified":
-            strata = [list(filter(fits, rng.sample(stratum, len(stratum)))) for stratum in self.by_target]
-            rng.shuffle(strata)
-            for turn in range(max(map(len, strata), default=0)):
-                yield from (stratum[turn] for stratum in strata if turn < len(stratum))
-            return
         if self.spec.choose == "first":
             yield from filter(fits, range(len(self.pool)))
-            return
-        # A few more than wanted are enough almost always; the rest of a large pool is shuffled only where they are not.
-        drawn = rng.sample(range(len(self.pool)), min(len(self.pool), self.spec.shots + 8))
-        yield from filter(fits, drawn)
-        rest = sorted(set(range(len(self.pool))).difference(drawn))
+        elif self.spec.choose == "random":
+            yield from filter(fits, self._drawn(range(len(self.pool)), rng))
+        else:
+            # One example of each target in turn, then a second of each, and so on.
+            strata: list[Iterator[int]] = []
+            for stratum in self._drawn(range(len(self.by_target)), rng):
+                strata.append(filter(fits, self._drawn(self.by_target[stratum], rng)))
+                yield from islice(strata[-1], 1)
+            while strata:
+                found = [list(islice(stratum, 1)) for stratum in strata]
+                strata = [stratum for stratum, more in zip(strata, found, strict=True) if more]
+                yield from chain.from_iterable(found)
+
+    def _drawn(self, indices: Sequence[int], rng: Random) -> Iterator[int]:
+        """`indices` in a seeded order: a few more than wanted are enough almost always, and the rest of many is shuffled only if not."""
+        few = rng.sample(indices, min(len(indices), self.spec.shots + 8))
+        yield from few
+        rest = sorted(set(indices).difference(few))
         rng.shuffle(rest)
-        yield from filter(fits, rest)
+        yield from rest
