@@ -234,8 +234,8 @@ class _Budget:
     """Stops a run in which the server only fails.
 
     A failure that was tried again and again is the server's; one that was given up at once (a request the server will not take, an item
-    without a prediction, an exception in a function) is the item's: it is counted, and the run goes on. (So with `tries=1`, where nothing is
-    tried again, nothing stops the run.)
+    without a prediction, an exception in a function) is the item's: it is counted, and the run goes on. (So with `tries=1`, where nothing
+    is tried again, nothing stops the run.)
     """
 
     def __init__(self) -> None:
