@@ -177,12 +177,17 @@ def test_parquet_values(tmp_path):
 
 def test_columns_of_headerless_files(tmp_path):
     (tmp_path / "a.tsv").write_text("1 + 1\t2\n2 + 2\t4\n")
-    assert read(tmp_path, files="a.tsv", args={"columns": ["q", "target"]}).rows == [
+    assert read(tmp_path, files="a.tsv", columns=["q", "target"]).rows == [
         {"q": "1 + 1", "target": "2"},
         {"q": "2 + 2", "target": "4"},
     ]
-    fails(tmp_path, "a.tsv line 1: 2 values, expected 1 (q)", files="a.tsv", args={"columns": ["q"]})
-    fails(tmp_path, "data.args.columns: expected the list of the column names", files="a.tsv", args={"columns": "q"})
+    fails(tmp_path, "a.tsv line 1: 2 values, expected 1 (q)", files="a.tsv", columns=["q"])
+
+
+def test_a_delimiter_of_ones_own(tmp_path):
+    (tmp_path / "a.csv").write_text("q;target\n1,5;2\n")
+    assert read(tmp_path, files="a.csv", delimiter=";").rows == [{"q": "1,5", "target": "2"}]
+    fails(tmp_path, "the header looks separated by ';'", files="a.csv")
 
 
 WRONG = [
@@ -216,11 +221,11 @@ WRONG = [
     ("a.csv", b"a,,b\n1,2,3\n", "a.csv line 1: the header of column 2 is empty"),
     ("a.csv", b"a,b,a\n1,2,3\n", "a.csv line 1: two columns are headed 'a'"),
     ("a.csv", b"a,b\n", "a.csv: the file has no rows"),
-    ("a.csv", b'a,b\n1,2\n"x,2\n', "a.csv line 3: not CSV: unexpected end of data"),
+    ("a.csv", b'a,b\n1,2\n"x,2\n', "a.csv line 3: not values separated by ',': unexpected end of data"),
     ("a.csv", b"q;a\nx, y;2\n", "a.csv line 2: 2 values, expected 1 (q;a); the header looks separated by ';'"),
     ("a.csv", "q\nä\n".encode("latin-1"), "a.csv line 2: not UTF-8 at byte 2 (0xe4)"),
     ("a.csv", "q\nx\n".encode("utf-16"), "a.csv line 1: not UTF-8 at byte 0 (0xff)"),
-    ("a.tsv", b'a\tb\n"x" y\t2\n', "a.tsv line 2: not tab-separated values"),
+    ("a.tsv", b'a\tb\n"x" y\t2\n', "a.tsv line 2: not values separated by '\\t'"),
     ("a.parquet", b"PAR1 nothing", "a.parquet: not Parquet"),
     ("a.parquet", parquet([{"a": 1}])[:-20], "a.parquet: not Parquet"),
     ("a.jsonl.gz", b"plain", "a.jsonl.gz: cannot be read: Not a gzipped file"),
@@ -433,6 +438,6 @@ REAL = [
 def test_real_files(pattern, columns, count):
     if not SHARED.is_dir():
         pytest.skip(f"no real data in {SHARED}")
-    rows = read(SHARED, files=pattern, args={"columns": columns} if columns else {})
+    rows = read(SHARED, files=pattern, columns=columns)
     assert len(rows.rows) == count
     assert rows.where(count - 1)

@@ -19,7 +19,9 @@ _BELONGS = {
     "file": ("package",),
     "size": ("gym", "python"),
     "seed": ("gym", "python"),
-    "args": ("gym", "python", "files"),
+    "args": ("gym", "python"),
+    "columns": ("files",),
+    "delimiter": ("files",),
 }
 
 
@@ -113,10 +115,12 @@ def _check_data(data: DataSpec) -> None:
             if not paths:
                 raise KeyProblemError(("data", key), "expected a path or a list of paths, got an empty value")
             _check_texts([paths] if isinstance(paths, str) else paths, ("data", key))
-    if source == "files" and set(data.args) - {"columns"}:
-        raise KeyProblemError(
-            ("data", "args"), "with files the only argument is 'columns', the names of a headerless file's columns", at_key=True
-        )
+    if data.columns is not None:
+        if not data.columns:
+            raise KeyProblemError(("data", "columns"), "expected the names of the columns, got an empty list")
+        _check_texts(data.columns, ("data", "columns"))
+    if data.delimiter is not None and len(data.delimiter) != 1:
+        raise KeyProblemError(("data", "delimiter"), f"expected one character, got {data.delimiter!r}")
     if source == "hub" and not _HUB.fullmatch(value):
         raise KeyProblemError(("data", "hub"), f"expected a data set as 'org/name', got '{value}'")
     if source == "package" and not data.file:

@@ -31,6 +31,8 @@ class DataSpec(_Spec, frozen=True):
         items: the rows themselves.
         shots: where few-shot examples come from, when not from the items themselves: a path or glob (`files`), or the name of a
             split (`hub`).
+        columns: names of the columns of delimited `files` whose first line is a row already.
+        delimiter: what stands between the values of `.csv` files, where it is no comma.
         seed, size, args: see `gym` and `python`.
     """
 
@@ -45,6 +47,8 @@ class DataSpec(_Spec, frozen=True):
     python: str | None = None
     items: list[dict[str, Any]] | None = None
     shots: str | list[str] | None = None
+    columns: list[str] | None = None
+    delimiter: str | None = None
     seed: int | None = None
     size: int | None = None
     args: dict[str, Any] = field(default_factory=dict)

@@ -89,9 +89,9 @@ def _read(spec: DataSpec, base: Path) -> tuple[list[Table], list[dict[str, Any]]
         return hub.read_hub(spec)
     shots = None
     if spec.shots is not None:
-        shots = [row for table in files.read_files(spec.shots, base, spec.args.get("columns"), "data.shots") for row in table.rows]
+        shots = [row for table in files.read_files(spec.shots, base, "data.shots", spec.columns, spec.delimiter) for row in table.rows]
     if spec.files is not None:
-        tables = files.read_files(spec.files, base, spec.args.get("columns"), "data.files")
+        tables = files.read_files(spec.files, base, "data.files", spec.columns, spec.delimiter)
         more = f" and {len(tables) - 1} more" if len(tables) > 1 else ""
         return tables, shots, f"{tables[0].name}{more}"
     if spec.package is not None:

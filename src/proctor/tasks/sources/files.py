@@ -34,25 +34,26 @@ def format_of(name: str) -> tuple[str, str] | None:
     return (found, compression) if found else None
 
 
-def read_files(patterns: str | list[str], base: Path, columns: Any, key: str) -> list[Table]:
+def read_files(
+    patterns: str | list[str], base: Path, key: str, columns: list[str] | None = None, delimiter: str | None = None
+) -> list[Table]:
     """The rows of every file that paths or globs name: in the order given, those of one glob sorted; a file named twice is read once.
 
     Args:
         patterns: one or more, relative to `base`.
         base: a folder.
-        columns: names of the columns of delimited files whose first line is a row already; None where the first line is the header.
         key: the key of the task file, for messages.
+        columns: names of the columns of delimited files whose first line is a row already; None where the first line is the header.
+        delimiter: what stands between the values of .csv files; None is a comma.
 
     Raises:
         DataError: nothing matches, or a file cannot be read.
     """
-    if columns is not None and not (isinstance(columns, list) and columns and all(isinstance(one, str) for one in columns)):
-        raise DataError("data.args.columns: expected the list of the column names")
     found: dict[Path, str] = {}
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         for path, name in _matches(pattern, base, key):
             found.setdefault(path, name)
-    return [read_file(path, name, columns) for path, name in found.items()]
+    return [read_file(path, name, columns, delimiter) for path, name in found.items()]
 
 
 def _matches(pattern: str, base: Path, key: str) -> list[tuple[Path, str]]:
@@ -78,7 +79,7 @@ def _matches(pattern: str, base: Path, key: str) -> list[tuple[Path, str]]:
     return [(base / name, name) for name in names]
 
 
-def read_file(path: Path, name: str, columns: list[str] | None = None) -> Table:
+def read_file(path: Path, name: str, columns: list[str] | None = None, delimiter: str | None = None) -> Table:
     """The rows of one file.
 
     Delimited values are text. An empty line is skipped. JSON is a list of objects, an object of columns (equally long lists), or JSON
@@ -88,7 +89,7 @@ def read_file(path: Path, name: str, columns: list[str] | None = None) -> Table:
     Args:
         path: the file.
         name: how messages call it.
-        columns: see `read_files`.
+        columns, delimiter: see `read_files`.
 
     Raises:
         DataError: the file cannot be read; the message names file and line.
@@ -111,7 +112,7 @@ def read_file(path: Path, name: str, columns: list[str] | None = None) -> Table:
     elif formats[0] == ".parquet":
         table = _parquet(data, name)
     else:
-        table = _delimited(data, name, "," if formats[0] == ".csv" else "\t", columns)
+        table = _delimited(data, name, (delimiter or ",") if formats[0] == ".csv" else "\t", columns)
     if not table.rows:
         raise DataError(f"{name}: the file has no rows")
     return table
@@ -255,16 +256,12 @@ def _delimited(data: bytes, name: str, delimiter: str, columns: list[str] | None
             if len(values) != len(header):
                 expected = f"{len(header)} ({', '.join(header[:6])}{', …' if len(header) > 6 else ''})"
                 other = next((one for one in ";\t," if len(header) == 1 and one != delimiter and one in header[0]), None)
-                hint = (
-                    f"; the header looks separated by {other!r}, a {'.csv' if delimiter == ',' else '.tsv'} by {delimiter!r}"
-                    if other
-                    else ""
-                )
+                hint = f"; the header looks separated by {other!r}, not by {delimiter!r}: say so with data.delimiter" if other else ""
                 raise DataError(f"{name} line {line}: {len(values)} values, expected {expected}{hint}")
             rows.append(dict(zip(header, values, strict=True)))
             lines.append(line)
     except csv.Error as error:
-        raise DataError(f"{name} line {start}: not {'CSV' if delimiter == ',' else 'tab-separated values'}: {error}") from None
+        raise DataError(f"{name} line {start}: not values separated by {delimiter!r}: {error}") from None
     return Table(name, rows, lines)
 
 
