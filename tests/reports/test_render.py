@@ -64,7 +64,7 @@ def test_few_tasks_have_models_as_rows(run, task):
     assert re.search(r"^a +— +1\.23 ± 0\.04 ", shown, re.M)
     assert re.search(r"^b +incomplete +— ", shown, re.M)
     assert "b: stopped early, so it has no composite" in shown
-    assert "a: no composite, for want of prose." in shown
+    assert "a: no composite, since prose has no best score to count towards" in shown
 
 
 def test_color_only_adds_escapes(three_models):

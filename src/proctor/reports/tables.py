@@ -171,7 +171,15 @@ def _notes(board: Board) -> list[str]:
         elif row.state == "stopped":
             notes.append(f"{row.label}: stopped early, so it has no composite; proctor run continues it.")
         elif row.composite.value is None and row.composite.missing:
-            notes.append(f"{row.label}: no composite, for want of {', '.join(row.composite.missing)}.")
+            unbounded = [task for task in row.composite.missing if task in row.tasks and row.tasks[task].main.bounds is None]
+            wanting = [task for task in row.composite.missing if task not in unbounded]
+            if wanting:
+                notes.append(f"{row.label}: no composite, for want of {', '.join(wanting)}.")
+            if unbounded:
+                notes.append(
+                    f"{row.label}: no composite, since {', '.join(unbounded)} has no best score to count towards; "
+                    "in a suite file, weight: 0 leaves a task out of it."
+                )
         if row.rescored_from:
             notes.append(f"{row.label}: answers of run {row.rescored_from}, scored anew.")
     if len(board.rows) <= FEW_MODELS:
