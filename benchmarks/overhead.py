@@ -19,13 +19,21 @@ def main() -> None:
     rows = [{"id": f"i{k}", "q": f"What is {k} plus {k % 97}?", "target": str(k + k % 97), "letter": k % 4} for k in range(count)]
     choices = ["{{ target }}", "none of these", "all of these", "it cannot be known"]
     tasks = {
-        "free answers": {"response": {"kind": "generate", "max_tokens": 8}, "scoring": {"extract": "number", "metrics": "numeric"}},
-        "four choices": {"response": "choice", "item": {"choices": choices, "target": "letter", "target_as": "index"}},
+        "free answers": {
+            "prompt": "{{ q }}",
+            "response": {"kind": "generate", "max_tokens": 8},
+            "scoring": {"extract": "number", "metrics": "numeric"},
+        },
+        "four choices": {
+            "prompt": "{{ q }}\n{{ options }}",
+            "response": "choice",
+            "item": {"choices": choices, "target": "letter", "target_as": "index"},
+        },
     }
     for name, keys in tasks.items():
         with tempfile.TemporaryDirectory() as store:
             wall, cpu = time.perf_counter(), time.process_time()
-            task = proctor.Task(task="sums", data=rows, prompt="{{ q }}\n{{ options }}", **keys)
+            task = proctor.Task(task="sums", data=rows, **keys)
             loaded = time.process_time()
             proctor.run(task, "baseline:random", out=store)
             done = time.process_time()

@@ -205,6 +205,11 @@ def test_columns_named_as_proctors_own_names_are_shown_where_there_are_no_choice
     assert task.request(task.items[0]).prompt.messages[-1].content == "x or y / [1, 2]"
 
 
+def test_the_choices_of_an_item_without_any_are_missed_in_so_many_words():
+    with pytest.raises(TaskError, match=r"'options' is not a column of the data, and the item has no choices: set item.choices"):
+        Task(task="t", data=[{"target": "x"}], prompt="{{ options }}", scoring="exact_match")
+
+
 def test_a_column_that_means_something_else_than_proctors_own_name_is_refused():
     keys = {"task": "t", "prompt": "{{ options }}", "response": "choice"}
     with pytest.raises(TaskError, match="'options' is a column of the data and also Proctor's name for the item's lettered choices"):

@@ -98,6 +98,9 @@ class Prompter:
 def _check_names(template: Template, item: Item) -> None:
     """Raise `TaskError` for a name that is no column, and for one that is a column and a name of Proctor's with another meaning."""
     if not item.choices:
+        for name in OWN_NAMES:
+            if name in template.names and name not in item.fields:
+                raise TaskError(f"{template.where}: '{name}' is not a column of the data, and the item has no choices: set item.choices")
         template.check(item.fields)
         return
     template.check({*item.fields, *OWN_NAMES})
