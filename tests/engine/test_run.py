@@ -249,3 +249,18 @@ def test_prompts_that_did_not_fit_are_counted_and_said(tmp_path):
     assert run.manifest.tasks[0].cut_prompts == 1
     assert run.attempts()["cut_tokens"].to_list() == [None, 40, None, None, None, None]
     assert "prompts that did not fit the context and lost their beginning: 1 of echo" in proctor.leaderboard(run)
+
+
+def test_an_earlier_run_never_stands_in_the_way_of_another_suite(tmp_path):
+    proctor.run(echo_task(), Scripted(), out=tmp_path)  # a model that then gave no log-likelihoods
+
+    class Able(Scripted):
+        kinds = frozenset({"generate", "likelihood"})
+
+        def answer(self, asks):
+            for ask in asks:
+                yield ask, Response(loglikelihoods=((-3.0,),), greedy=((False,),), token_counts=(2,))
+
+    text = proctor.Task(task="text", data=[{"target": "some words"}], prompt="", response="perplexity")
+    (run,) = proctor.run(text, Able(), out=tmp_path)
+    assert run.manifest.state == "complete"

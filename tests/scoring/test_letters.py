@@ -50,7 +50,7 @@ CITIES = ["Paris", "London", "Rome", "A cat"]
         ("A dog sat on it", None),
         ("The answer is a dog", None),
         ("A, B and C are wrong", None),
-        ("It is not (A) but (B)", None),
+        ("It is not (A) but (B)", "B"),
         ("The answer is not B.", None),
         ("The answer is E", None),
         ("Paris or London", None),

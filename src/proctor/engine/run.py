@@ -19,7 +19,7 @@ from proctor.engine.environment import hardware, proctor_version, versions
 from proctor.engine.journal import Entry, Journal
 from proctor.engine.kept import kept_answers
 from proctor.engine.plan import Plan, Settings, fit, run_id, signature
-from proctor.errors import DataError, ModelError, ProctorError, RunStopped, StoreError
+from proctor.errors import DataError, ModelError, ProctorError, RunStopped, StoreError, TaskError
 from proctor.models.base import Ask, Kind, Model
 from proctor.results.attempts import write_attempts
 from proctor.results.columns import request_hash, row
@@ -133,7 +133,10 @@ def _fitted(suite: Suite, model: Model, store: Store, settings: Settings) -> tup
         known = run.manifest.model_info.get("kinds")
         if run.manifest.fingerprint == model.fingerprint and known:
             kinds: frozenset[Kind] = frozenset(known)
-            fitted = fit(suite, settings, kinds)
+            try:
+                fitted = fit(suite, settings, kinds)
+            except (TaskError, ModelError):  # what that run rested on is not enough for this suite
+                continue
             if run.folder.name == run_id(fitted, model.uri, model.fingerprint):
                 return fitted, kinds
     return fit(suite, settings, model.kinds), model.kinds

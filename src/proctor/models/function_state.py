@@ -9,6 +9,7 @@ import dis
 import functools
 import hashlib
 import inspect
+import re
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -72,15 +73,23 @@ class _Walk:
         if kind in (list, tuple):
             return [kind.__name__, [self.value(v) for v in value]]
         if kind in (set, frozenset):
-            return ["set", sorted(canonical_json(self.value(v)).decode() for v in value)]
+            # Each element on its own: the order of a set is chance, and must not show in what was seen when.
+            return ["set", sorted(canonical_json(_Walk(self._home).value(v)).decode() for v in value)]
         if kind is dict or kind is types.MappingProxyType:
             return ["dict", [[self.value(k), self.value(v)] for k, v in value.items()]]
         if isinstance(value, types.ModuleType):
-            return ["module", value.__name__]
+            return ["module", value.__name__, source_hash(value.__name__)]
+        if isinstance(value, re.Pattern):
+            return ["pattern", self.value(value.pattern), value.flags]
+        if hasattr(value, "cache_info") and hasattr(value, "__wrapped__"):  # functools.cache
+            return ["cached", self.value(value.__wrapped__)]
         if isinstance(value, types.BuiltinFunctionType):
             return ["builtin", value.__qualname__, self.value(value.__self__)]
         if isinstance(value, types.CodeType):
-            return ["code", value.co_code.hex(), list(value.co_names), [self.value(c) for c in value.co_consts]]
+            # The names of arguments decide what a function is given.
+            arguments = value.co_varnames[: value.co_argcount + value.co_kwonlyargcount]
+            code = [value.co_code.hex(), list(value.co_names), list(arguments), value.co_flags]
+            return ["code", *code, [self.value(c) for c in value.co_consts]]
         if isinstance(value, types.FunctionType):
             return self._function(value)
         if isinstance(value, types.MethodType):
@@ -114,6 +123,7 @@ class _Walk:
             self.value(function.__defaults__),
             self.value(function.__kwdefaults__),
             self.value(vars(function)),
+            sorted((name, str(kind)) for name, kind in function.__annotations__.items()),
             [[n, self.value(function.__globals__[n])] for n in sorted(set(_globals(function.__code__))) if n in function.__globals__],
         ]
 

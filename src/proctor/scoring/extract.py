@@ -26,7 +26,7 @@ from proctor.scoring.text_signs import looks_refused as looks_refused
 from proctor.scoring.text_signs import strip_thinking as strip_thinking
 from proctor.types import Item
 
-VERSION = 2  # raised when the same text would give another answer; part of the protocol hash
+VERSION = 3  # raised when the same text would give another answer; part of the protocol hash
 
 Way = Callable[[str, Item], Extraction]
 NOTHING = Extraction(None)

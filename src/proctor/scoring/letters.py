@@ -45,6 +45,9 @@ _AFTER_A_LETTER = re.compile(
 )
 _NO_WORD = re.compile(r"[。\uff0c、\uff01\uff1f\uff1a\uff1b\uff09」』】\u3040-\u30ff\u3400-\u9fff]|\s*»")
 _DENIED = re.compile(r"\s*(?:では|じゃ)")
+_DENIED_BEFORE = re.compile(r"(?:\b(?:not|neither|nor)|n['’]t)\s+(?:option|choice)?[\s*_(]*$", re.IGNORECASE)
+_DENIED_AFTER = re.compile(r"[\s*_)]*\b(?:is|are|was|would\ be)(?:n['’]t\b|\s+(?:not|incorrect|wrong|false)\b)", re.IGNORECASE)
+_OR_ANOTHER = re.compile(r"[\s\"'*_)]*\bor\b", re.IGNORECASE)
 
 
 def choice_label(index: int) -> str:
@@ -96,7 +99,8 @@ def find_letter(text: str, choices: Sequence[str], count: int | None = None) -> 
         rest = text[match.end() : match.end() + 400]
         by_text = _choice_at_start(rest, choices)
         if by_text is not None and by_text < len(valid):
-            return Extraction(valid[by_text])
+            tail = rest[rest.casefold().find(choices[by_text].strip().casefold()) + len(choices[by_text].strip()) :]
+            return Extraction(None if _OR_ANOTHER.match(tail) else valid[by_text])
         announced = _letter_at_start(rest, words="AI" if match.re is _ANNOUNCED else "AEIOY")
         if announced is not None:
             return Extraction(announced if announced in valid else None)
@@ -109,13 +113,19 @@ def find_letter(text: str, choices: Sequence[str], count: int | None = None) -> 
         bold = [letter for letter in _BOLD.findall(text) if letter in valid]
         found = bold[-1] if bold else None
     for part in (lines[-1] if lines else "", text):
-        marked = {first or second for first, second in _IN_PARENTHESES.findall(part)}
+        marked = {match[1] or match[2] for match in _IN_PARENTHESES.finditer(part) if not _denied(part, match)}
         if found is None and len(marked) == 1 and marked <= set(valid):
             found = marked.pop()
     if found is None:
         index = _only_choice_within(text, choices[: len(valid)])
         found = valid[index] if index is not None else None
     return Extraction(found, needs_end=found is not None)
+
+
+def _denied(text: str, match: re.Match[str]) -> bool:
+    """Whether a letter is named to be ruled out: "not (A)", "option A is incorrect"."""
+    before, after = text[max(0, match.start() - 24) : match.start()], text[match.end() : match.end() + 24]
+    return bool(_DENIED_BEFORE.search(before) or _DENIED_AFTER.match(after))
 
 
 def _letter_at_start(text: str, words: str) -> str | None:

@@ -133,7 +133,8 @@ class Task:
             "task": spec.task,
             "version": spec.version,
             "items": {"count": len(self.items), "hash": _items_hash(self.items, ordered=False)},
-            "examples": _items_hash(self.pool, ordered=ordered) if with_examples else None,
+            # Examples in a file of their own count even where none is shown: baselines answer from them.
+            "examples": _items_hash(self.pool, ordered=ordered) if with_examples or spec.data.shots is not None else None,
             "prompt": msgspec.to_builtins(spec.prompt),
             "response": msgspec.to_builtins(spec.response),
             "scoring": self.scoring.protocol,
