@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from proctor.analysis.uncertainty import item_means, mean_with_stderr, metric_estimate, pass_at_k, wilson
+from proctor.analysis.uncertainty import item_means, mean_with_stderr, metric_estimate
 
 SCORES = [1, 1, 0, 1, 0, 1, 1, 1, 0, 1]
 CLUSTERS = ["a", "a", "a", "b", "b", "b", "c", "c", "d", "d"]
@@ -82,26 +82,6 @@ def test_groups_must_match_values():
         mean_with_stderr([1, 0, 1], ["a", "b"])
 
 
-@pytest.mark.parametrize(("right", "n", "low", "high"), [(7, 10, 0.396778, 0.892209), (10, 10, 0.722467, 1.0)])
-def test_wilson_worked_numbers(right, n, low, high):
-    assert wilson(right, n) == pytest.approx((low, high), abs=5e-7)
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.integers(1, 500), st.data())
-def test_wilson_agrees_with_scipy(n, data):
-    right = data.draw(st.integers(0, n))
-    confidence = data.draw(st.sampled_from([0.8, 0.95, 0.99]))
-    expected = stats.binomtest(right, n).proportion_ci(confidence, method="wilson")
-    assert wilson(right, n, confidence) == pytest.approx((expected.low, expected.high), abs=1e-9)
-
-
-@pytest.mark.parametrize(("right", "n"), [(-1, 10), (11, 10), (0, 0)])
-def test_wilson_rejects_what_is_no_proportion(right, n):
-    with pytest.raises(ValueError, match="proportion"):
-        wilson(right, n)
-
-
 def test_epochs_are_averaged_within_items():
     answers = [[1, 1, 1, 0], [0, 0, 1, 0], [1, 1, 1, 1], [0, 0, 0, 0], [1, 0, 1, 1]]
     values = [value for row in answers for value in row]
@@ -118,24 +98,6 @@ def test_item_without_values_has_no_mean():
     means = item_means([1.0, math.nan, 0.0], [0, 1, 0], 3)
     assert means[0] == 0.5
     assert np.isnan(means[1:]).all()
-
-
-def test_pass_at_k_worked_numbers():
-    values = [float(pass_at_k([3], 10, k)[0]) for k in (1, 2, 5, 8)]
-    assert values == pytest.approx([0.3, 0.533333, 0.916667, 1.0], abs=5e-7)
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.integers(1, 20), st.data())
-def test_pass_at_k_is_the_ratio_of_binomials(n, data):
-    k = data.draw(st.integers(1, n))
-    right = list(range(n + 1))
-    assert pass_at_k(right, n, k) == pytest.approx([1 - math.comb(n - c, k) / math.comb(n, k) for c in right])
-
-
-def test_pass_at_k_needs_enough_epochs():
-    with pytest.raises(ValueError, match="pass@5"):
-        pass_at_k([1], 4, 5)
 
 
 def ratio(sums):

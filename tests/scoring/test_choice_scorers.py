@@ -6,12 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proctor.errors import DataError, ModelError
-from proctor.scoring.choice import Choice, GeneratedChoice, normalised, pick, right_choices
+from proctor.scoring.choice import Choice, GeneratedChoice, largest, normalised, right_choices
 from proctor.scoring.perplexity import Perplexity
 from proctor.types import Item, Response
 
 TEXTS = ("yes", "certainly not", "naïveté")
 LLS = [(-2.0, -6.0, -5.0), (-1.0, -5.9, -1.0)]
+
+
+def pick(*arguments):
+    return largest(normalised(*arguments))
 
 
 def test_normalisations():

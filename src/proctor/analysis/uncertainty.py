@@ -1,4 +1,4 @@
-"""How sure a task's number is: standard errors of means and of corpus metrics, and small-sample intervals.
+"""How sure a task's number is: standard errors of means and of corpus metrics.
 
 The items of a task count as a sample from all the items the task could have had; items of one group (a shared passage) as one draw.
 Epochs are averaged within items first: asking again tells nothing about other items.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -140,38 +139,6 @@ def metric_estimate(
     if len(values) < max(2, resamples // 2):  # mostly undefined: what is left says little about the spread
         return Estimate(number, None, n, n_groups)
     return Estimate(number, float(values.std(ddof=1)) * math.sqrt(n_groups / (n_groups - 1)), n, n_groups)
-
-
-def wilson(successes: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval (1927) for a proportion, as (low, high). Raises `ValueError` unless 0 <= successes <= n and n > 0."""
-    if not 0 <= successes <= n or n <= 0:
-        raise ValueError(f"a proportion needs 0 <= successes <= n and n > 0, not {successes} of {n}")
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    share = successes / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def pass_at_k(successes: ArrayLike, epochs: int, k: int) -> NDArray[np.float64]:
-    """Probability that at least one of `k` answers is right, unbiased: 1 − C(n−c, k)/C(n, k) (Chen et al. 2021).
-
-    Args:
-        successes: shape (items,), the right answers c of each item among its n = `epochs`.
-        epochs: how often each item was asked.
-        k: 1 … epochs; another raises `ValueError`.
-
-    Returns:
-        shape (items,).
-    """
-    import numpy as np
-
-    if not 1 <= k <= epochs:
-        raise ValueError(f"pass@{k} needs k between 1 and the number of epochs, {epochs}")
-    wrong = epochs - np.asarray(successes, dtype=np.float64)
-    draws = np.arange(k)
-    missed: NDArray[np.float64] = np.prod(np.clip(wrong[..., None] - draws, 0, None) / (epochs - draws), axis=-1)
-    return 1.0 - missed
 
 
 def _group_codes(groups: Sequence[str] | None, n: int) -> tuple[NDArray[np.int64], int]:

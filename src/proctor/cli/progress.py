@@ -90,7 +90,6 @@ class PlainProgress(_Lines):
     def begin(self, run: str, model: Model, suite: Suite, total: int, kept: int) -> None:
         self.model = one_line(model.uri)
         self.counts = Counts(total, kept)
-        self.task = ""
         self.last = time.monotonic()
         tokens = f", {kept} already answered" if kept else ""
         click.echo(f"{self.model}: {one_line(suite.name)}: {total} attempts over {_count(len(suite.entries), 'task')}{tokens}", err=True)

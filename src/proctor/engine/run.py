@@ -129,16 +129,15 @@ def _fitted(suite: Suite, model: Model, store: Store, settings: Settings) -> tup
     Which kinds a server answers is known only by asking it. A run that was begun or finished before is not looked at with other eyes: so
     it can be read while the server is down, and a server that is out of sorts today does not change its protocol.
     """
-    for run in store.runs():
-        known = run.manifest.model_info.get("kinds")
-        if run.manifest.fingerprint == model.fingerprint and known:
-            kinds: frozenset[Kind] = frozenset(known)
-            try:
-                fitted = fit(suite, settings, kinds)
-            except (TaskError, ModelError):  # what that run rested on is not enough for this suite
-                continue
-            if run.folder.name == run_id(fitted, model.uri, model.fingerprint):
-                return fitted, kinds
+    manifests = [run.manifest for run in store.runs() if run.manifest.fingerprint == model.fingerprint]
+    for known in sorted({tuple(manifest.model_info.get("kinds", ())) for manifest in manifests}):
+        kinds: frozenset[Kind] = frozenset(known)
+        try:
+            fitted = fit(suite, settings, kinds)
+        except (TaskError, ModelError):  # what those runs rested on is not enough for this suite
+            continue
+        if (store.path / run_id(fitted, model.uri, model.fingerprint)).exists():
+            return fitted, kinds
     return fit(suite, settings, model.kinds), model.kinds
 
 

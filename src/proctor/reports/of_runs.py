@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from proctor.reports import profile as profiles
+from proctor.reports import tables
 from proctor.reports.leaderboard import boards
-from proctor.reports.render import Format, render
-from proctor.reports.tables import leaderboard_table
+from proctor.reports.render import Format
 from proctor.results.manifest import Manifest
 from proctor.results.store import Run, Store
 
@@ -21,7 +21,7 @@ def leaderboard(runs: Runs, format: Format = "table") -> str:  # noqa: A002 - th
         runs: a run, several, or a store.
         format: `table`, `json`, `csv`, `md` or `latex`.
     """
-    return render([leaderboard_table(board) for board in boards(_manifests(runs))], format)
+    return tables.leaderboard(boards(_manifests(runs)), format)
 
 
 def profile(runs: Runs, model: str, format: Format = "table") -> str:  # noqa: A002
@@ -35,7 +35,7 @@ def profile(runs: Runs, model: str, format: Format = "table") -> str:  # noqa: A
     Raises:
         UsageError: no such model, or several.
     """
-    return render([profiles.profile_table(part) for part in profiles.profile(_manifests(runs), model).parts], format)
+    return profiles.profile_text(profiles.profile(_manifests(runs), model), format)
 
 
 def _manifests(runs: Runs) -> list[Manifest]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,8 +108,3 @@ def open_store(path: Path | str = DEFAULT_STORE) -> Store:
     if not Path(path).is_dir():
         raise UsageError(f"{path}: no such folder; `proctor run` creates one, --out names another")
     return Store(path)
-
-
-def metrics_of(text: str) -> dict[str, float]:
-    """The `metrics` column of one attempt as a dictionary."""
-    return {name: float(value) for name, value in json.loads(text).items()}

@@ -49,13 +49,6 @@ def normalised(
     return [value / max(length, 1) for value, length in zip(first, lengths, strict=True)]
 
 
-def pick(
-    loglikelihoods: Sequence[Sequence[float]], continuations: Sequence[str], token_counts: Sequence[int] | None, normalise: Normalise
-) -> int:
-    """Index of the most likely continuation (see `normalised`); the first of equals; one that is not a number is never picked over one."""
-    return largest(normalised(loglikelihoods, continuations, token_counts, normalise))
-
-
 def largest(values: Sequence[float]) -> int:
     """Index of the largest value, the first of equals; NaN counts as −∞."""
     return max(range(len(values)), key=lambda index: (-math.inf if math.isnan(values[index]) else values[index], -index))
