@@ -58,11 +58,40 @@ def _config(kind):
         return t.BloomConfig(**small, hidden_size=32, n_layer=2, n_head=4)
     if kind == "phi":
         return t.PhiConfig(**small, **sizes)
+    if kind == "qwen3":
+        return t.Qwen3Config(**small, **sizes, num_key_value_heads=2, head_dim=8)
+    if kind == "mixtral":
+        return t.MixtralConfig(**small, **sizes, num_key_value_heads=2, num_local_experts=4, num_experts_per_tok=2)
+    if kind == "gptoss":
+        return t.GptOssConfig(
+            **small,
+            **sizes,
+            num_key_value_heads=2,
+            head_dim=8,
+            sliding_window=7,
+            num_local_experts=2,
+            num_experts_per_tok=1,
+            rope_parameters=PLAIN,
+        )
+    if kind == "neox":
+        return t.GPTNeoXConfig(**small, **sizes)
+    if kind == "falcon":
+        return t.FalconConfig(**small, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, alibi=True)
+    if kind == "phi3":  # its rotations depend on the length of the sequence, beyond 40 tokens
+        factors = {"short_factor": [1.0] * 4, "long_factor": [1.5] * 4}
+        rope = {"rope_type": "longrope", "rope_theta": 10000.0, "original_max_position_embeddings": 40, **factors}
+        return t.Phi3Config(**small, **sizes, num_key_value_heads=2, original_max_position_embeddings=40, rope_parameters=rope)
     assert kind == "mamba"
     return t.MambaConfig(**small, hidden_size=32, num_hidden_layers=2, state_size=4)
 
 
-KINDS = ("llama", "qwen2", "gpt2", "mistral", "gemma2", "gemma3", "opt", "bloom", "phi", "mamba")
+PLAIN = {"rope_type": "default", "rope_theta": 10000.0}
+
+LLAMAS = ("llama", "mistral", "qwen2", "qwen3")
+PACKED = (*LLAMAS, "gpt2", "gemma2", "gemma3", "opt", "phi", "mixtral", "gptoss", "neox", "phi3")
+APART = ("bloom", "falcon", "mamba")
+"""ALiBi and recurrent states cannot be told who sees whom; the rest must not fall back."""
+KINDS = (*PACKED, *APART)
 
 
 @pytest.fixture(scope="session")
@@ -74,16 +103,16 @@ def tiny():
     torch.set_num_threads(1)  # these models are too small to share out
     made = {}
 
-    def get(kind):
-        if kind not in made:
+    def get(kind, dtype=torch.float32):
+        if (kind, dtype) not in made:
             torch.manual_seed(7)
-            model = AutoModelForCausalLM.from_config(_config(kind), dtype=torch.float32).eval()
+            model = AutoModelForCausalLM.from_config(_config(kind), dtype=dtype).eval()
             with torch.no_grad():
                 for parameter in model.parameters():
                     if parameter.dim() > 1:
                         parameter.mul_(8)
-            made[kind] = model
-        return made[kind]
+            made[kind, dtype] = model
+        return made[kind, dtype]
 
     return get
 

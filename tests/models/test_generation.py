@@ -6,12 +6,15 @@ import pytest
 import torch
 from conftest import KINDS
 
-from proctor.models.generation import GenerationEngine, Wanted, draw, first_stop
+from proctor.errors import ModelError
+from proctor.models.generation import GenerationEngine
 from proctor.models.likelihood import LikelihoodEngine
+from proctor.models.memory import Budget
+from proctor.models.next_token import Wanted, draw, first_stop
 
 
-def engine(model, tokenizer):
-    return GenerationEngine(LikelihoodEngine(model), lambda ids: tokenizer.decode(ids, skip_special_tokens=True))
+def engine(model, tokenizer, rows=None, **options):
+    return GenerationEngine(LikelihoodEngine(model, **options), lambda ids: tokenizer.decode(ids, skip_special_tokens=True), rows)
 
 
 def prompts(seed=0, count=9):
@@ -25,12 +28,12 @@ def prompts(seed=0, count=9):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_greedy_equals_generate(tiny, tokenizer, kind):
+@pytest.mark.parametrize("chunk", [11, 512])
+def test_greedy_equals_generate(tiny, tokenizer, kind, chunk):
     model = tiny(kind)
     end = frozenset({1, 40})
     asked = [Wanted(p, 5 + 3 * (i % 4), end_tokens=end) for i, p in enumerate(prompts())]
-    made = engine(model, tokenizer())
-    made.rows = 4  # rows leave, others take their places
+    made = engine(model, tokenizer(), rows=4, chunk=chunk)  # rows leave, others take their places
     found = dict(made.generate(asked))
     assert sorted(found) == list(range(len(asked)))
     for i, wanted in enumerate(asked):
@@ -88,51 +91,102 @@ def test_draw_follows_the_nucleus():
     assert {draw(logits, 1.0, 0.01, generator) for _ in range(50)} == {1}
 
 
-def test_starts_smaller_when_memory_runs_out(tiny, tokenizer, monkeypatch):
+def failing(monkeypatch, made, fails):
+    """Let forward passes run out of memory where `fails` says so of their tokens."""
+    whole = made._logits
+
+    def limited(pack, tokens, positions, slots):
+        if fails(tokens):
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return whole(pack, tokens, positions, slots)
+
+    monkeypatch.setattr(made, "_logits", limited)
+
+
+def test_goes_on_with_fewer_texts_when_memory_runs_out(tiny, tokenizer, monkeypatch):
     made = engine(tiny("llama"), tokenizer())
     asked = [Wanted(p, 8) for p in prompts(6)]
     expected = dict(made.generate(asked))
-    whole = made._step
+    whole, most = made._logits, []
 
-    def limited(rows, cache, shown):
-        if len(rows) > 2:
-            raise RuntimeError("can't allocate memory")
-        return whole(rows, cache, shown)
+    def limited(pack, tokens, positions, slots):
+        if slots == range(len(tokens)) and len(tokens) > 2:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        most.append(len(tokens))
+        return whole(pack, tokens, positions, slots)
 
-    monkeypatch.setattr(made, "_step", limited)
+    monkeypatch.setattr(made, "_logits", limited)
     assert dict(made.generate(asked)) == expected
 
 
-def test_reads_fewer_prompts_together_when_memory_runs_out(tiny, tokenizer, monkeypatch):
+def test_reads_less_at_a_time_when_memory_runs_out(tiny, tokenizer, monkeypatch):
     made = engine(tiny("llama"), tokenizer())
     asked = [Wanted(p, 8) for p in prompts(6)]
     expected = dict(made.generate(asked))
-    whole = made._prefill
-
-    def limited(tokens):
-        if len(tokens) > 2:
-            raise RuntimeError("can't allocate memory")
-        return whole(tokens)
-
-    monkeypatch.setattr(made, "_prefill", limited)
+    failing(monkeypatch, made, lambda tokens: len(tokens) > 40)
     assert dict(made.generate(asked)) == expected
-    assert made.prompts <= 2
+    assert made.engine.chunk <= 64
 
 
-def test_takes_in_fewer_prompts_when_memory_runs_out(tiny, tokenizer, monkeypatch):
+def test_says_so_when_no_prompt_can_be_read(tiny, tokenizer, monkeypatch):
     made = engine(tiny("llama"), tokenizer())
-    asked = [Wanted(p, 8) for p in prompts(6)]
-    expected = dict(made.generate(asked))
-    whole = made._prefill
-    made.prompts = 1
-    calls = []
+    failing(monkeypatch, made, lambda tokens: True)
+    with pytest.raises(ModelError, match="not enough memory on cpu"):
+        dict(made.generate([Wanted(p, 8) for p in prompts(6)]))
 
-    def limited(tokens):
-        calls.append(tokens)
-        if len(calls) == 4:
-            raise RuntimeError("can't allocate memory")
-        return whole(tokens)
 
-    monkeypatch.setattr(made, "_prefill", limited)
-    assert dict(made.generate(asked)) == expected
-    assert made.rows == 2  # one call measures the cache, two prompts were in
+def test_texts_wait_again_when_the_budget_is_spent(tiny, tokenizer):
+    asked = [Wanted(p, 70) for p in prompts(6)]
+    expected = dict(engine(tiny("llama"), tokenizer()).generate(asked))
+    # Room for the slots of three texts as they begin, and of one when it is long.
+    small = engine(tiny("llama"), tokenizer())
+    small.engine.budget = Budget(2 * 300 * small.engine.token_bytes)
+    assert dict(small.generate(asked)) == expected
+    assert small._slots.count < 9
+
+
+def test_a_shared_beginning_is_computed_once(tiny, tokenizer, monkeypatch):
+    made = engine(tiny("llama"), tokenizer(), chunk=48)
+    rng = random.Random(1)
+    stem = [rng.randrange(3, 290) for _ in range(60)]
+    questions = [[rng.randrange(3, 290) for _ in range(9)] for _ in range(4)]
+    asked = [Wanted((*stem, *question), 2, temperature=1.0, seed=epoch) for question in questions for epoch in range(9)]
+    read, whole = [], made._logits
+
+    def counted(pack, tokens, positions, slots):
+        if slots != range(len(tokens)):
+            read.extend(tokens)
+        return whole(pack, tokens, positions, slots)
+
+    monkeypatch.setattr(made, "_logits", counted)
+    found = dict(made.generate(asked))
+    # The stem, each question but its last token, and that once for each epoch.
+    assert len(read) == 60 + 4 * 8 + 36
+    plain = engine(tiny("llama"), tokenizer())
+    for index in (0, 17, 35):
+        assert dict(plain.generate([asked[index]]))[0] == found[index]
+
+
+def test_more_texts_may_come_while_others_are_written(tiny, tokenizer):
+    asked = [Wanted(p, 9) for p in prompts(2, count=20)]
+    expected = dict(engine(tiny("llama"), tokenizer()).generate(asked))
+    made = engine(tiny("llama"), tokenizer(), rows=4)
+    made.add(list(enumerate(asked))[:10])
+    found = {index: done for index, _, done in made.run(leave=2)}
+    assert len(made._waiting) <= 2
+    assert made._active
+    made.add(list(enumerate(asked))[10:])
+    found |= {index: done for index, _, done in made.run()}
+    assert found == expected
+
+
+def test_a_draw_beyond_the_sorted_tokens(monkeypatch):
+    logits = torch.randn(3000, generator=torch.Generator().manual_seed(1)) / 10  # far flatter than any model's
+
+    def drawn(top, mass):
+        monkeypatch.setattr("proctor.models.next_token.TOP", top)
+        generator = torch.Generator().manual_seed(2)
+        return [draw(logits, 1.0, mass, generator) for _ in range(200)]
+
+    for mass in (1.0, 0.9, 0.05):
+        assert drawn(20, mass) == drawn(3000, mass)

@@ -4,10 +4,14 @@ import random
 
 import pytest
 import torch
-from conftest import KINDS
+from conftest import KINDS, LLAMAS, PACKED
 
-from proctor.models import likelihood
+from proctor.errors import ModelError
+from proctor.models import likelihood, pack
+from proctor.models.decoder import Decoder
 from proctor.models.likelihood import LikelihoodEngine
+from proctor.models.llama_decoder import LlamaDecoder
+from proctor.models.memory import Budget
 from proctor.models.prefix_tree import Scored
 
 
@@ -41,16 +45,70 @@ def plain(model, scored):
 def test_equals_one_forward_pass_per_sequence(tiny, kind, chunk):
     model = tiny(kind)
     engine = LikelihoodEngine(model, chunk=chunk)
-    # ALiBi and recurrent states cannot be told who sees whom; the rest must not fall back.
-    assert engine.tree == (kind not in ("bloom", "mamba"))
+    assert type(engine.decoder) is (LlamaDecoder if kind in LLAMAS else Decoder if kind in PACKED else type(None))
     for seed in range(3):
-        asked = family(random.Random(seed))
-        found = {i: (total, best) for i, total, best in engine.score(asked)}
-        assert sorted(found) == list(range(len(asked)))
-        for i, scored in enumerate(asked):
-            total, best = plain(model, scored)
-            assert found[i][0] == pytest.approx(total, abs=1e-4 * max(1, abs(total) / 10))
-            assert found[i][1] == best
+        agrees(model, engine, family(random.Random(seed)))
+
+
+def agrees(model, engine, asked):
+    """Whether an engine finds what one plain forward pass for each finds."""
+    found = {i: (total, best) for i, total, best in engine.score(asked)}
+    assert sorted(found) == list(range(len(asked)))
+    for i, scored in enumerate(asked):
+        total, best = plain(model, scored)
+        assert found[i][0] == pytest.approx(total, abs=1e-4 * max(1, abs(total) / 10))
+        assert found[i][1] == best
+
+
+@pytest.mark.parametrize("kind", ["llama", "mistral", "gptoss"])
+@pytest.mark.parametrize("block", [4, 16])
+def test_attention_in_many_parts(tiny, monkeypatch, kind, block):
+    monkeypatch.setattr(pack, "BLOCK_CPU", block)
+    model = tiny(kind)
+    for seed in range(3):
+        agrees(model, LikelihoodEngine(model, chunk=50), family(random.Random(seed)))
+
+
+@pytest.mark.parametrize("kind", LLAMAS)
+def test_the_general_decoder_agrees_where_the_faster_one_is_used(tiny, monkeypatch, kind):
+    monkeypatch.setattr(likelihood, "llama_decoder", lambda model, head: None)
+    model = tiny(kind)
+    engine = LikelihoodEngine(model, chunk=40)
+    assert type(engine.decoder) is Decoder
+    agrees(model, engine, family(random.Random(7)))
+
+
+def test_low_precision_stays_near_the_plain_pass(tiny):
+    model = tiny("llama", dtype=torch.bfloat16)
+    engine = LikelihoodEngine(model)
+    assert engine.tree
+    for i, total, _ in engine.score(asked := family(random.Random(2))):
+        assert total == pytest.approx(plain(model, asked[i])[0], abs=0.6, rel=0.02)
+
+
+def test_what_a_window_ends_with_serves_the_next(tiny):
+    model = tiny("llama")
+    engine = LikelihoodEngine(model, chunk=16)
+    stem = tuple(range(10, 70))
+    first = [Scored((*stem, 100 + i, 150, 151), 61) for i in range(20)]
+    agrees(model, engine, first)
+    computed = engine.computed
+    second = [Scored((*stem, 200 + i, 150, 151), 61) for i in range(20)]
+    agrees(model, engine, second)
+    assert engine.computed - computed == 2 * 20
+    # Other beginnings come between; what is scored within the stem is computed, whatever is held.
+    agrees(model, engine, [Scored((7, *stem), 2), Scored((*stem, 3, 4), 2), *second, Scored((*stem[:30], 9, 9), 30)])
+
+
+def test_a_prefix_beyond_the_budget_is_computed_again(tiny):
+    model = tiny("llama")
+    stem = tuple(range(10, 70))
+    asked = [Scored((*stem, 100 + i, 150, 151), 61) for i in range(20)]
+    engine = LikelihoodEngine(model, chunk=16)
+    engine.budget = Budget(4 * 30 * engine.token_bytes)  # the path may hold 30 tokens
+    agrees(model, engine, asked)
+    assert engine._path.capacity <= 30
+    assert engine.computed == 20 * 62
 
 
 def test_greedy_continuations_are_recognised(tiny):
@@ -82,14 +140,14 @@ def test_goes_on_in_smaller_parts_when_memory_runs_out(tiny, monkeypatch):
     asked = family(random.Random(1))
     engine = LikelihoodEngine(model, chunk=512)
     expected = {i: (total, best) for i, total, best in engine.score(asked)}
-    whole = engine._run
+    whole = engine.decoder.logits
 
-    def limited(tokens, wanted, **arguments):
-        if tokens.shape[1] > 33:
+    def limited(pack, tokens, positions, slots):
+        if len(tokens) > 33:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-        return whole(tokens, wanted, **arguments)
+        return whole(pack, tokens, positions, slots)
 
-    monkeypatch.setattr(engine, "_run", limited)
+    monkeypatch.setattr(engine.decoder, "logits", limited)
     found = {i: (total, best) for i, total, best in engine.score(asked)}
     assert engine.chunk < 512
     assert found.keys() == expected.keys()
@@ -98,13 +156,24 @@ def test_goes_on_in_smaller_parts_when_memory_runs_out(tiny, monkeypatch):
         assert found[i][1] == best
 
 
+def test_says_so_when_nothing_can_be_computed(tiny, monkeypatch):
+    engine = LikelihoodEngine(tiny("llama"))
+
+    def never(*_):
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(engine.decoder, "logits", never)
+    with pytest.raises(ModelError, match="not enough memory on cpu for 32 tokens"):
+        list(engine.score(family(random.Random(1))))
+
+
 def test_squashed_logits_go_through_the_whole_model(tiny):
-    assert LikelihoodEngine(tiny("gemma2"))._head is None
-    assert LikelihoodEngine(tiny("llama"))._head is not None
+    assert LikelihoodEngine(tiny("gemma2")).head.matrix is None
+    assert LikelihoodEngine(tiny("llama")).head.matrix is not None
 
 
 def test_a_failed_probe_means_the_plain_way(tiny, monkeypatch):
-    monkeypatch.setattr(likelihood.MaskShape, "make", lambda self, visible, positions, past, dtype, shown=None: None)
+    monkeypatch.setattr(pack.Pack, "_mask", lambda self, call, window, dtype: pack.Masked(call))  # everyone sees everyone
     model = tiny("llama")
     engine = LikelihoodEngine(model)
     assert not engine.tree

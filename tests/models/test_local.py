@@ -12,6 +12,7 @@ from proctor.errors import MissingExtra, ModelError, UsageError
 from proctor.models import local
 from proctor.models.base import Ask
 from proctor.models.local import open_local
+from proctor.models.memory import parse_bytes, state_bytes
 from proctor.models.weights import physical_cores
 from proctor.types import Generate, Item, Likelihood, Message, Prompt
 
@@ -37,6 +38,9 @@ def open_folder(folder, **options):
         ("smollm2", "", {"dtype": "float31"}, "did you mean 'float32'"),
         ("smollm2", "", {"device": "cude"}, "device 'cude' is not"),
         ("smollm2", "", {"device": "cuda:x"}, "device 'cuda:x' is not"),
+        ("smollm2", "", {"device": "cpu,"}, "device '' is not cpu"),
+        ("smollm2", "", {"memory": "4"}, "as in memory=4GiB, not '4'"),
+        ("smollm2", "", {"memory": "1MiB"}, "at least 32MiB"),
         ("smollm2", "", {"threads": "two"}, "whole number"),
         ("smollm2", "", {"revision": "main"}, "only a model of the Hugging Face hub"),
         ("gguf", "no/such.gguf", {}, "there is no file no/such.gguf"),
@@ -183,28 +187,36 @@ def test_reads_no_further_ahead_than_a_window(saved, monkeypatch):
     model = open_folder(saved())
     read = []
 
-    def endless():
+    def endless(make):
         for i in itertools.count():
             read.append(i)
-            request = Likelihood((user(f"the {i}"),), ("a", "b")) if i % 2 else Generate(user(f"the {i}"), max_tokens=2)
-            yield ask(request, i)
+            yield ask(make(i), i)
 
-    answers = model.answer(endless())
+    answers = model.answer(endless(lambda i: Likelihood((user(f"the {i}"),), ("a", "b"))))
     first = [next(answers) for _ in range(6)]
     assert len(read) == 8
-    assert {a.index for a, _ in first[:4]} == {0, 1, 2, 3}
+    assert all(response.finish == "stop" for _, response in first)
+    answers.close()
+    # Texts are written side by side, and as many may wait.
+    read.clear()
+    answers = model.answer(endless(lambda i: Generate(user(f"the {i}"), max_tokens=2)))
+    next(answers)
+    rows = model.engines[0].generation.rows
+    assert rows < len(read) <= 2 * rows + 4
+    answers.close()
+    assert not model.engines[0].generation._waiting
 
 
 def test_a_stop_text_that_is_a_special_token(saved):
     model = open_folder(saved())
-    wanted = model._wanted(Generate(user("the"), max_tokens=8, stop=("<|end|>", "\n")))
+    wanted = model.to_write(Generate(user("the"), max_tokens=8, stop=("<|end|>", "\n")))
     assert wanted.stop == ("\n",)
     assert wanted.end_tokens == {1, 2}
 
 
 def test_a_long_prompt_loses_its_beginning(saved):
     model = open_folder(saved())
-    wanted = model._wanted(Generate(user("the river " * 100 + "bends"), max_tokens=10))
+    wanted = model.to_write(Generate(user("the river " * 100 + "bends"), max_tokens=10))
     assert len(wanted.tokens) == 86
     assert model.tokenizer.decode(wanted.tokens).endswith("river bends")
 
@@ -260,6 +272,19 @@ print(mapped == 0, libc.mallinfo2().arena >= 200 << 20)
     assert out.split() == [str(kept)] * 2
 
 
+def test_the_memory_that_was_allowed_bounds_every_pass(saved):
+    model = open_folder(saved(), memory="32MiB")
+    engine = model.likelihood
+    assert engine.budget.bytes == 32 << 20
+    assert engine.chunk * state_bytes(model.model) <= engine.budget.bytes // 4
+    assert open_folder(saved(), memory="2GiB").fingerprint == open_folder(saved()).fingerprint
+
+
+@pytest.mark.parametrize(("text", "size"), [("4GiB", 4 << 30), ("1.5 GB", 1_500_000_000), ("64MiB", 64 << 20)])
+def test_amounts_of_memory(text, size):
+    assert parse_bytes(text, "x") == size
+
+
 def test_preview_and_facts(saved):
     template = "{% for m in messages %}[{{ m.role }}]{{ m.content }}<|end|>{% endfor %}"
     model = open_folder(saved("llama", bos=True, chat_template=template))
@@ -297,7 +322,7 @@ def test_smollm2_equals_one_forward_pass_each(smollm2):
     found = {a.index: r for a, r in smollm2.answer(ask(r, i) for i, r in enumerate(requests))}
     assert smollm2.likelihood.tree
     for i, request in enumerate(requests):
-        for column, windows in enumerate(smollm2._scored(request)):
+        for column, windows in enumerate(smollm2.to_score(request)):
             (scored,) = windows
             with torch.inference_mode():
                 logits = smollm2.model(input_ids=torch.tensor([scored.inputs])).logits[0, scored.start - 1 :]

@@ -1,416 +1,373 @@
-"""Text generation in batches that change while they run: a finished sequence leaves, a waiting one takes its place.
+"""Texts written side by side: a finished one leaves at once, a waiting one takes its place.
 
-Prompts of like length are read together, in sorted order; what they begin with alike is computed once.
-Sequences of a batch are aligned at their ends (left padding); each keeps its own positions. What a sequence becomes does not depend on
-its neighbours, beyond the rounding of a matrix product of another shape: greedy decoding takes the most likely token, sampling draws from
-a generator of the request's own.
+What waiting prompts begin with alike is computed once and stays where it is (`stems.py`); of each text only what is its own stands in a
+slot, which is written in place (`slots.py`). Prompts are read packed, without padding. What a text becomes does not depend on its
+neighbours, beyond the rounding of a matrix product of another shape: greedy decoding takes the most likely token, sampling draws from a
+generator of the request's own.
 
-Models whose attention cannot be told a mask and positions (see `likelihood.py`) generate one sequence at a time.
+Models whose attention cannot be told whom a token sees (see `likelihood.py`) write one text at a time.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from proctor.errors import ModelError
-from proctor.models.likelihood import SMALLER, LikelihoodEngine, cut, fork, free_memory, new_cache, out_of_memory
-from proctor.models.prefix_tree import common_prefix
+from proctor.models.decoder import Packed
+from proctor.models.likelihood import SMALLEST_CHUNK, LikelihoodEngine
+from proctor.models.memory import SMALLER, free_memory, out_of_memory
+from proctor.models.next_token import Generated, Text, Wanted
+from proctor.models.pack import Keep, Pack, Segment
+from proctor.models.prefix_tree import Node
+from proctor.models.slots import STRIDE, Slots, Step
+from proctor.models.stems import Chain, Stem, chains
 
 if TYPE_CHECKING:
     import torch
 
-ROWS_CPU, ROWS_GPU = 64, 128
-"""Most sequences in a batch."""
-
-CACHE_BYTES = 2 << 30
-"""Keys and values of a batch may take this much memory on CPU; on a GPU, half of what is free."""
-
-REUSE = 16
-"""A shared beginning shorter than this is not worth reusing."""
-
-WORTH_A_PASS = 64
-"""A beginning that prompts share gets a forward pass of its own where that saves so many tokens: each pass reads all weights."""
+ROWS_CPU, ROWS_GPU = 64, 256
+"""Most texts written side by side."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A text to be generated.
+@dataclass(slots=True, eq=False)
+class _Row:
+    """One text.
 
     Attributes:
-        tokens: of the prompt, at least one.
-        max_tokens: at most this many new tokens, at least one.
-        stop: texts at whose first occurrence the answer ends.
-        end_tokens: token ids that end the answer.
-        temperature: 0 is greedy.
-        top_p: mass of the most likely tokens that are drawn from.
-        seed: of the draws.
-        cut: how many tokens of the prompt were left out before the first, for want of room.
+        key: whatever it was added under.
+        chain: the stems it begins with.
+        start: position of its first own token.
+        length: how many of its own tokens are in its slot.
     """
 
-    tokens: tuple[int, ...]
-    max_tokens: int
-    stop: tuple[str, ...] = ()
-    end_tokens: frozenset[int] = frozenset()
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int = 0
-    cut: int = 0
+    key: Any
+    text: Text
+    chain: Chain
+    start: int
+    length: int = 0
 
-
-@dataclass(frozen=True, slots=True)
-class Generated:
-    """What was generated: `text` without stop text or special tokens, all new `tokens`, and whether the token limit cut it (`length`)."""
-
-    text: str
-    tokens: tuple[int, ...]
-    length: bool
-
-
-@dataclass(slots=True)
-class _Row:
-    """One sequence of the running batch."""
-
-    index: int
-    wanted: Wanted
-    position: int  # of the next token
-    new: list[int] = field(default_factory=list)
-    generator: Any = None
-
-
-def _size(wanted: Wanted) -> int:
-    """Tokens a row may come to."""
-    return len(wanted.tokens) + wanted.max_tokens
-
-
-def first_stop(text: str, stop: Sequence[str]) -> int | None:
-    """Where the first of the stop texts begins in `text`, or None."""
-    found = [at for s in stop if s and (at := text.find(s)) >= 0]
-    return min(found, default=None)
+    @property
+    def own(self) -> tuple[int, ...]:
+        """The prompt's tokens after the stems."""
+        return self.text.wanted.tokens[self.start :]
 
 
 class GenerationEngine:
     """Generates texts with one model.
 
     Args:
-        likelihood: the engine for the same model; its probe says whether batches work, and its chunk bounds a forward pass.
+        likelihood: the engine for the same model; its probe says how packs are computed, its chunk bounds a forward pass.
         decode: token ids to text, special tokens left out.
+        rows: most texts written side by side; default: what suits the device.
     """
 
-    def __init__(self, likelihood: LikelihoodEngine, decode: Callable[[list[int]], str]) -> None:
+    def __init__(self, likelihood: LikelihoodEngine, decode: Callable[[list[int]], str], rows: int | None = None) -> None:
         self.engine = likelihood
-        self.model = likelihood.model
         self.device = likelihood.device
         self.decode = decode
-        self.rows = ROWS_CPU if self.device.type == "cpu" else ROWS_GPU
-        self.prompts = self.rows  # most prompts read together; less after running out of memory
-        self._prompt: tuple[int, ...] = ()
-        self._prompt_cache: Any = None
+        self.rows = self._most = rows or (ROWS_CPU if self.device.type == "cpu" else ROWS_GPU)
+        self._waiting: deque[_Row] = deque()
+        self._alone: deque[_Row] = deque()
+        self._active: list[_Row] = []
+        self._slots = Slots()
+        self._live: dict[tuple[int, ...], Stem] = {}
 
     def generate(self, wanted: Sequence[Wanted]) -> Iterator[tuple[int, Generated]]:
         """Generate every text once, in the order in which it gets finished. Yields (index, what was generated)."""
-        # Taken from the end. Rows of like length go together, since a batch is padded to its longest; the long ones first, since
-        # short ones fill what they leave. Among those, neighbours share the beginnings of their prompts.
-        waiting = sorted(range(len(wanted)), key=lambda i: (_size(wanted[i]).bit_length(), wanted[i].tokens))
-        try:
-            if self.engine.tree:
-                yield from self._batched(wanted, waiting)
-            else:
-                while waiting:
-                    index = waiting.pop()
-                    yield index, self._alone(wanted[index])
-        finally:
-            self._prompt, self._prompt_cache = (), None
+        self.add(list(enumerate(wanted)))
+        for index, _, generated in self.run():
+            yield index, generated
 
-    # batches
+    def add(self, wanted: Sequence[tuple[Any, Wanted]]) -> None:
+        """Let texts wait to be written, each under a key of the caller's."""
+        longest = 0
+        if self.engine.decoder is not None:
+            longest = self.engine.decoder.longest or max((len(w.tokens) + w.max_tokens for _, w in wanted), default=0)
+        packed = [i for i, (_, w) in enumerate(wanted) if len(w.tokens) + w.max_tokens <= longest]
+        most = self.engine.budget.prefixes // self.engine.token_bytes
+        self._live = {path: stem for path, stem in self._live.items() if stem.users}
+        for i, chain in chains([wanted[at][1].tokens for at in packed], most, self._live):
+            key, want = wanted[packed[i]]
+            for stem in chain:
+                stem.users += 1
+            self._waiting.append(_Row(key, Text(want, self.decode), chain, chain[-1].start + len(chain[-1].tokens) if chain else 0))
+        taken = set(packed)
+        self._alone.extend(_Row(key, Text(want, self.decode), (), 0) for i, (key, want) in enumerate(wanted) if i not in taken)
 
-    def _batched(self, wanted: Sequence[Wanted], waiting: list[int]) -> Iterator[tuple[int, Generated]]:
-        budget = self._budget()
-        rows: list[_Row] = []
-        cache: Any = None
-        shown: Any = None  # positions of the cached tokens, -1 for padding; shape (rows, length)
-        while waiting or rows:
-            # Taking in a row copies the whole batch, so it waits until there is room for several.
-            if waiting and len(rows) <= self.rows * 3 // 4:
-                caches: list[Any] = []
-                news: list[_Row] = []
-                for index, logits, own in self._read(wanted, waiting, rows, budget):
-                    row = _Row(index, wanted[index], len(wanted[index].tokens), generator=self._generator(wanted[index]))
-                    done = self._advance(row, logits)
-                    if done is not None:
-                        yield index, done
-                    else:
-                        news.append(row)
-                        caches.append(own)
-                if news:
-                    cache, shown = self._join(cache, shown, caches, [r.position for r in news])
-                    rows += news
-            if not rows:
-                continue
-            try:
-                logits, cache, shown = self._step(rows, cache, shown)
-            except RuntimeError as error:
-                if not out_of_memory(error):
-                    raise
-                if len(rows) == 1:
-                    raise ModelError(f"not enough memory on {self.device} for {rows[0].position} tokens; {SMALLER}") from error
-                logits = None
-            if logits is None:
-                # The later half starts over, later and in a smaller batch.
-                free_memory(self.device)
-                half = len(rows) // 2
-                waiting += [r.index for r in reversed(rows[half:])]
-                rows, self.rows = rows[:half], half
-                cache, shown = self._select(cache, shown, list(range(half)))
-                continue
-            staying = []
-            for i, row in enumerate(rows):
-                row.position += 1
-                done = self._advance(row, logits[i])
-                if done is None:
-                    staying.append(i)
-                else:
-                    yield row.index, done
-            if len(staying) < len(rows):
-                rows = [rows[i] for i in staying]
-                cache, shown = self._select(cache, shown, staying) if rows else (None, None)
+    def run(self, leave: int = -1) -> Iterator[tuple[Any, Wanted, Generated]]:
+        """Write until no more than `leave` texts wait; by default until all are written. Yields (key, what was asked for, what came).
 
-    def _budget(self) -> int:
-        """Tokens whose keys and values may be held at a time."""
-        import torch
-
-        _, (cache,) = self._prefill([(0,)])
-        self._prompt, self._prompt_cache = (), None
-        each = sum(layer.keys.numel() * layer.keys.element_size() * 2 for layer in cache.layers)
-        room = CACHE_BYTES
-        if self.device.type == "cuda":
-            room = torch.cuda.mem_get_info(self.device)[0] // 2
-        return int(room // each)
-
-    def _read(self, wanted: Sequence[Wanted], waiting: list[int], rows: list[_Row], budget: int) -> Iterator[tuple[int, torch.Tensor, Any]]:
-        """Read the prompts of as many waiting sequences as the batch has room for. Yields (index, logits, cache)."""
-        taken: list[int] = []
-        longest = max((_size(row.wanted) for row in rows), default=0)
-        while waiting and len(rows) + len(taken) < self.rows:
-            longest = max(longest, _size(wanted[waiting[-1]]))
-            members = len(rows) + len(taken) + 1
-            if members > 1 and longest * members > budget:
-                break
-            taken.append(waiting.pop())
-        running = len(rows)
-        while taken:
-            group = self._together([wanted[i].tokens for i in taken])
-            try:
-                logits, caches = self._prefill([wanted[i].tokens for i in taken[:group]])
-            except RuntimeError as error:
-                if not out_of_memory(error):
-                    raise
-                free_memory(self.device)
-                if group > 1:
-                    self.prompts = group // 2
-                    continue
-                if not running:
-                    raise ModelError(f"not enough memory on {self.device} for {len(wanted[taken[0]].tokens)} tokens; {SMALLER}") from error
-                waiting += reversed(taken)
-                self.rows = running
-                return
-            read, taken = taken[:group], taken[group:]
-            running += group
-            yield from zip(read, logits, caches, strict=True)
-
-    def _together(self, prompts: Sequence[tuple[int, ...]]) -> int:
-        """How many of the first prompts fit one forward pass, padded to the longest."""
-        stem = longest = len(prompts[0])
-        for count, tokens in enumerate(prompts[: self.prompts]):
-            stem = common_prefix(prompts[0][:stem], tokens)
-            longest = max(longest, len(tokens))
-            if count and (count + 1) * (longest - stem) > self.engine.chunk:
-                return count
-        return min(len(prompts), self.prompts)
-
-    def _prefill(self, prompts: Sequence[tuple[int, ...]]) -> tuple[torch.Tensor, list[Any]]:
-        """Logits after each of some prompts, shape (prompts, vocabulary), and a cache for each.
-
-        What they all begin with is read once (or not at all, where the prompts before began so too), the rest side by side.
+        With something left to wait, the texts being written stay under way: more may be added before it is called again.
         """
+        while self._alone:
+            row = self._alone.popleft()
+            yield row.key, row.text.wanted, self._one(row.text)
+        while len(self._waiting) > max(leave, 0) or (leave < 0 and self._active):
+            # Reading few prompts costs nearly as much as reading several, so it waits until there is room for some.
+            if self._waiting and len(self._active) <= self.rows - max(1, self.rows // 8):
+                while self._waiting and self._has_room():
+                    yield from self._take_in()
+            if self._active:
+                yield from self._step()
+            else:
+                self._slots, self.rows = Slots(), self._most
+
+    def forget(self) -> None:
+        """Drop whatever waits or is being written."""
+        self._waiting.clear()
+        self._alone.clear()
+        self._active, self._slots, self.rows = [], Slots(), self._most
+        self._live.clear()
+
+    def _leave(self, row: _Row) -> None:
+        """A text is finished: so are stems that nobody else uses."""
+        for stem in row.chain:
+            stem.users -= 1
+            if not stem.users:
+                stem.drop()
+
+    # memory
+
+    def _has_room(self) -> bool:
+        count = len(self._active)
+        return count < self.rows and (not count or self._fits(count + 1, self._room_for(self._waiting[0])))
+
+    def _room_for(self, row: _Row) -> int:
+        """Tokens a slot should hold when a text begins."""
+        return max(self._slots.room, len(row.own) + min(row.text.wanted.max_tokens, STRIDE))
+
+    def _fits(self, count: int, room: int) -> bool:
+        held = sum(stem.length for stem in self._live.values())
+        return (count * room + held) * self.engine.token_bytes <= self.engine.budget.written
+
+    def _more_room(self) -> int:
+        """Room in a slot for the next token of every text; where memory does not allow that, the last ones wait again."""
+        need = max(row.length for row in self._active) + 1
+        if need <= self._slots.room:
+            return self._slots.room
+        most = max(len(row.own) + row.text.wanted.max_tokens for row in self._active)
+        room = min(most, need + max(STRIDE, need // 2))
+        if not self._fits(len(self._active), room):
+            room = min(most, need + STRIDE)
+        while len(self._active) > 1 and not self._fits(len(self._active), room):
+            self._put_back([self._active.pop()])
+            self.rows = len(self._active)
+        return room
+
+    def _put_back(self, rows: list[_Row]) -> None:
+        """Let texts wait again, first in line; they start over."""
+        for row in reversed(rows):
+            row.length = 0
+            row.text.start_over()
+            self._waiting.appendleft(row)
+
+    # prompts
+
+    def _take_in(self) -> Iterator[tuple[Any, Wanted, Generated]]:
+        """Read the prompts of the next waiting texts, as many as fit one forward pass, and begin them."""
         import torch
 
-        stem = min(map(len, prompts)) - 1
-        for tokens in prompts:
-            stem = common_prefix(prompts[0][:stem], tokens)
-        shared = min(common_prefix(prompts[0], self._prompt), stem)
-        shared = shared if shared >= REUSE else 0
-        if (len(prompts) - 1) * (stem - shared) < WORTH_A_PASS:
-            stem = shared
-        cache = cut(self._prompt_cache, shared) if shared else new_cache()
-        with torch.inference_mode():
-            at = shared
-            # A long prompt is read in pieces: all but the last here.
-            last = stem if len(prompts) > 1 else max(stem, (len(prompts[0]) - 1 - at) // self.engine.chunk * self.engine.chunk + at)
-            while at < last:
-                piece = prompts[0][at : min(last, at + self.engine.chunk)]
-                self._extend(cache, [piece], at)
-                at += len(piece)
-            if at and len(prompts) > 1:
-                for layer in cache.layers:
-                    layer.keys = layer.keys.expand(len(prompts), -1, -1, -1)
-                    layer.values = layer.values.expand(len(prompts), -1, -1, -1)
-            logits = self._extend(cache, [tokens[at:] for tokens in prompts], at)
-            caches = [self._row(cache, i, len(tokens)) for i, tokens in enumerate(prompts)]
-        self._prompt, self._prompt_cache = prompts[-1], fork(caches[-1])
-        return logits, caches
+        group = self._group()
+        try:
+            with torch.inference_mode():
+                blocks = self._read(group)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            free_memory(self.device)
+            self._put_back(group)
+            if len(group) == 1 and self._active:
+                self.rows = len(self._active)
+            elif self.engine.chunk > SMALLEST_CHUNK:
+                self.engine.chunk = max(SMALLEST_CHUNK, self.engine.chunk // 2)
+            else:
+                raise ModelError(f"not enough memory on {self.device} for {len(group[0].text.wanted.tokens)} tokens; {SMALLER}") from error
+            return
+        first = len(self._active)
+        self._active += group
+        yield from self._grow(range(first, first + len(group)), blocks)
 
-    def _extend(self, cache: Any, pieces: Sequence[tuple[int, ...]], at: int) -> torch.Tensor:
-        """Read one piece of each row, all from position `at`; logits after each, shape (rows, vocabulary). Shorter pieces are padded."""
+    def _group(self) -> list[_Row]:
+        """The next texts that continue the same computed stems, as far as they fit a forward pass and the memory."""
+        group: list[_Row] = []
+        fresh: set[Stem] = set()
+        size = room = 0
+        while self._waiting and len(self._active) + len(group) < self.rows:
+            row = self._waiting[0]
+            more = {stem for stem in row.chain if not stem.computed} - fresh
+            size += len(row.own) + sum(len(stem.tokens) for stem in more)
+            room = max(room, self._room_for(row))
+            if group:
+                same = [s for s in row.chain if s.computed] == [s for s in group[0].chain if s.computed]
+                if not same or size > self.engine.chunk or not self._fits(len(self._active) + len(group) + 1, room):
+                    break
+            fresh |= more
+            group.append(self._waiting.popleft())
+        return group
+
+    def _read(self, group: list[_Row]) -> list[torch.Tensor]:
+        """Compute the prompts of some texts and the stems they need; logits after each."""
+        first, slot = group[0], len(self._active)
+        self._slots.reserve(slot + len(group), max(map(self._room_for, group)))
+        chunk = self.engine.chunk
+        if len(first.own) + sum(len(stem.tokens) for stem in first.chain if not stem.computed) > chunk:
+            # Larger than a forward pass, so alone in its group: read in pieces, all but the last here.
+            for at, stem in enumerate(first.chain):
+                while not stem.computed:
+                    self._piece(stem.tokens[stem.length : stem.length + chunk], [*first.chain[:at], stem], _keeper(stem))
+                    stem.length += min(chunk, len(stem.tokens) - stem.length)
+            while len(first.own) - first.length > chunk:
+                own = self._slots.segment(slot, first.start, first.length)
+                self._piece(first.own[first.length : first.length + chunk], [*first.chain, own], self._keeper_of(slot, first.length))
+                first.length += chunk
+        return self._pack(group)
+
+    def _piece(self, tokens: tuple[int, ...], past: list[Segment], keep: Keep) -> None:
+        """A forward pass that is only for its keys and values."""
+        node = Node(past[-1].start + past[-1].length, tokens, [], [], len(tokens))
+        pack = Pack([node], past, self.device, keep)
+        for _ in self._logits(pack, pack.tokens, pack.positions, []):
+            pass
+
+    def _pack(self, group: list[_Row]) -> list[torch.Tensor]:
+        """One forward pass over the stems that a group still needs and the texts' own tokens; logits after each text."""
+        first, slot = group[0], len(self._active)
+        past: list[Segment] = [stem for stem in first.chain if stem.computed]
+        if first.length:
+            past.append(self._slots.segment(slot, first.start, first.length))
+        roots: list[Node] = []
+        fresh: dict[Stem, Node] = {}
+        leaves: list[Node] = []
+        for row in group:
+            siblings = roots
+            for stem in row.chain:
+                if stem.computed:
+                    continue
+                if stem not in fresh:
+                    fresh[stem] = Node(stem.start, stem.tokens, [], [])
+                    siblings.append(fresh[stem])
+                siblings = fresh[stem].children
+            tokens = row.own[row.length :]
+            leaves.append(Node(row.start + row.length, tokens, [], [], len(tokens)))
+            siblings.append(leaves[-1])
+        for node in reversed(fresh.values()):
+            node.size = len(node.tokens) + sum(child.size for child in node.children)
+        pack = Pack(roots, past, self.device)
+        at = {id(node): slice(offset, offset + len(node.tokens)) for node, offset in pack.offsets}
+        order = sorted(range(len(group)), key=lambda i: at[id(leaves[i])].start)
+        group[:], leaves = [group[i] for i in order], [leaves[i] for i in order]
+        kept = [(_keeper(stem), at[id(node)]) for stem, node in fresh.items()]
+        kept += [(self._keeper_of(slot + i, row.length), at[id(leaf)]) for i, (row, leaf) in enumerate(zip(group, leaves, strict=True))]
+
+        def keep(layer: int, k: torch.Tensor, v: torch.Tensor) -> None:
+            for one, tokens in kept:
+                one(layer, k[:, :, tokens], v[:, :, tokens])
+
+        pack.keep = keep
+        blocks = list(self._logits(pack, pack.tokens, pack.positions, [at[id(leaf)].stop - 1 for leaf in leaves]))
+        for stem in fresh:
+            stem.length = len(stem.tokens)
+        for row, leaf in zip(group, leaves, strict=True):
+            row.length += len(leaf.tokens)
+        return blocks
+
+    def _keeper_of(self, slot: int, start: int) -> Keep:
+        return lambda layer, k, v: self._slots.write(layer, slot, start, k, v)
+
+    def _logits(self, pack: Packed, tokens: Sequence[int], positions: Sequence[int], slots: Sequence[int]) -> Iterator[torch.Tensor]:
+        assert self.engine.decoder is not None
+        return self.engine.decoder.logits(pack, tokens, positions, slots)
+
+    # texts
+
+    def _step(self) -> Iterator[tuple[Any, Wanted, Generated]]:
+        """One token more for every text."""
         import torch
 
-        longest = max(map(len, pieces))
-        ids = torch.tensor([[*piece, *[0] * (longest - len(piece))] for piece in pieces], device=self.device)
-        positions = torch.arange(at, at + longest, device=self.device).expand(len(pieces), -1)
-        visible = torch.ones(longest, longest, dtype=torch.bool, device=self.device).tril().expand(len(pieces), -1, -1)
-        mask = self.engine.mask.make(visible, positions, at, self.engine.dtype)
-        ends = torch.tensor([len(piece) - 1 for piece in pieces], device=self.device)
-        return self._forward(ids, ends, position_ids=positions, attention_mask=mask, past_key_values=cache)
+        room = self._more_room()
+        active = self._active
+        users: dict[Stem, list[int]] = {}
+        for i, row in enumerate(active):
+            for stem in row.chain:
+                users.setdefault(stem, []).append(i)
+        try:
+            with torch.inference_mode():
+                self._slots.reserve(len(active), room)
+                step = Step(self._slots, [r.start for r in active], [r.length for r in active], list(users.items()), self.device)
+                tokens = [row.text.new[-1] for row in active]
+                blocks = list(self._logits(step, tokens, [r.start + r.length for r in active], range(len(active))))
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            if len(active) == 1:
+                raise ModelError(
+                    f"not enough memory on {self.device} for {active[0].start + active[0].length} tokens; {SMALLER}"
+                ) from error
+            # The later half starts over, later and beside fewer others.
+            free_memory(self.device)
+            half = len(active) // 2
+            self._put_back(active[half:])
+            self._active, self.rows = active[:half], half
+            return
+        for row in active:
+            row.length += 1
+        yield from self._grow(range(len(active)), blocks)
 
-    def _row(self, cache: Any, row: int, length: int) -> Any:
-        """One row of a batch's cache, without its padding."""
-        new = fork(cache)
-        for layer in new.layers:
-            layer.keys = layer.keys[row : row + 1, :, :length]
-            layer.values = layer.values[row : row + 1, :, :length]
-        return new
+    def _grow(self, slots: range, blocks: Sequence[torch.Tensor]) -> Iterator[tuple[Any, Wanted, Generated]]:
+        """Add the next token to the texts in `slots`, from the logits after them; those that are finished leave."""
+        finished: list[tuple[_Row, Generated]] = []
+        number = 0
+        for block in blocks:
+            for likeliest, logits in zip(block.argmax(-1).tolist(), block, strict=True):
+                row = self._active[slots[number]]
+                number += 1
+                done = row.text.advance(likeliest, logits)
+                if done is not None:
+                    finished.append((row, done))
+        self._vacate({row for row, _ in finished})
+        for row, done in finished:
+            self._leave(row)
+            yield row.key, row.text.wanted, done
 
-    def _step(self, rows: list[_Row], cache: Any, shown: torch.Tensor) -> tuple[torch.Tensor, Any, torch.Tensor]:
-        """One token more for every row: logits of shape (rows, vocabulary), the grown cache and what it shows."""
+    def _vacate(self, left: set[_Row]) -> None:
+        """Close the gaps that finished texts leave: the last one moves into each."""
         import torch
 
-        with torch.inference_mode():
-            positions = torch.tensor([[r.position] for r in rows], device=self.device)
-            visible = torch.ones(len(rows), 1, 1, dtype=torch.bool, device=self.device)
-            mask = self.engine.mask.make(visible, positions, shown.shape[1], self.engine.dtype, shown)
-            grown = fork(cache)
-            tokens = torch.tensor([[r.new[-1]] for r in rows], device=self.device)
-            logits = self._forward(tokens, position_ids=positions, attention_mask=mask, past_key_values=grown)
-            return logits, grown, torch.cat([shown, positions], dim=1)
+        for slot in range(len(self._active) - 1, -1, -1):
+            if self._active[slot] not in left:
+                continue
+            last = self._active.pop()
+            if slot < len(self._active):
+                with torch.inference_mode():
+                    self._slots.move(len(self._active), slot, last.length)
+                self._active[slot] = last
 
-    def _forward(self, tokens: torch.Tensor, ends: torch.Tensor | None = None, **arguments: Any) -> torch.Tensor:
-        """Logits at one position of each row, shape (rows, vocabulary): at `ends`, shape (rows,), or the last."""
-        import torch
+    # one text
 
-        if ends is None:
-            if self.engine.selects:
-                arguments["logits_to_keep"] = 1
-            return self.model(input_ids=tokens, **arguments).logits[:, -1].float()
-        rows = torch.arange(len(ends), device=self.device)
-        if not self.engine.selects:
-            return self.model(input_ids=tokens, **arguments).logits[rows, ends].float()
-        kept, which = torch.unique(ends, return_inverse=True)
-        return self.model(input_ids=tokens, logits_to_keep=kept, **arguments).logits[rows, which].float()
-
-    def _join(self, cache: Any, shown: Any, caches: list[Any], lengths: list[int]) -> tuple[Any, torch.Tensor]:
-        """The batch of `cache` and new rows, aligned at the end."""
-        import torch
-        from torch.nn.functional import pad
-
-        old = 0 if shown is None else shown.shape[1]
-        longest = max(old, *lengths)
-        with torch.inference_mode():
-            parts = [] if shown is None else [pad(shown, (longest - old, 0), value=-1)]
-            parts += [pad(torch.arange(n, device=self.device)[None], (longest - n, 0), value=-1) for n in lengths]
-            joined = fork(caches[0])
-            for i, layer in enumerate(joined.layers):
-                for name in ("keys", "values"):
-                    tensors = ([getattr(cache.layers[i], name)] if cache is not None else []) + [getattr(c.layers[i], name) for c in caches]
-                    setattr(layer, name, torch.cat([pad(t, (0, 0, longest - t.shape[2], 0)) for t in tensors]))
-            return joined, torch.cat(parts)
-
-    def _select(self, cache: Any, shown: torch.Tensor, rows: list[int]) -> tuple[Any, torch.Tensor]:
-        """The batch of some of the rows, without padding that they all share."""
-        import torch
-
-        with torch.inference_mode():
-            chosen = torch.tensor(rows, device=self.device)
-            shown = shown[chosen]
-            padding = int((shown < 0).sum(1).min())
-            new = fork(cache)
-            for layer in new.layers:
-                layer.keys = layer.keys[chosen, :, padding:]
-                layer.values = layer.values[chosen, :, padding:]
-            return new, shown[:, padding:]
-
-    # one sequence
-
-    def _alone(self, wanted: Wanted) -> Generated:
+    def _one(self, text: Text) -> Generated:
         """Generate with nothing but the model's own cache: the way that fits every architecture."""
         import torch
 
-        row = _Row(0, wanted, len(wanted.tokens), generator=self._generator(wanted))
-        tokens = torch.tensor([wanted.tokens], device=self.device)
+        tokens = torch.tensor([text.wanted.tokens], device=self.device)
         cache: Any = None
         while True:
             with torch.inference_mode():
-                output = self.model(input_ids=tokens, use_cache=True, **({} if cache is None else {cache[0]: cache[1]}))
-            done = self._advance(row, output.logits[0, -1].float())
+                output = self.engine.model(input_ids=tokens, use_cache=True, **({} if cache is None else {cache[0]: cache[1]}))
+                logits = output.logits[0, -1].float()
+            done = text.advance(int(logits.argmax()), logits)
             if done is not None:
                 return done
-            tokens = torch.tensor([[row.new[-1]]], device=self.device)
-            for name in ("past_key_values", "cache_params"):
-                if getattr(output, name, None) is not None:
+            tokens = torch.tensor([[text.new[-1]]], device=self.device)
+            for name in ("cache", "past_key_values", "cache_params"):
+                if cache is None and getattr(output, name, None) is not None:
                     cache = (name, getattr(output, name))
             if cache is None:
-                tokens = torch.tensor([[*wanted.tokens, *row.new]], device=self.device)
-
-    # the next token
-
-    def _generator(self, wanted: Wanted) -> Any:
-        if wanted.temperature <= 0:
-            return None
-        import torch
-
-        return torch.Generator().manual_seed(wanted.seed % (1 << 63))
-
-    def _advance(self, row: _Row, logits: torch.Tensor) -> Generated | None:
-        """Choose a row's next token from its logits; what was generated where that ends it, else None."""
-        wanted = row.wanted
-        token = int(logits.argmax()) if row.generator is None else draw(logits, wanted.temperature, wanted.top_p, row.generator)
-        row.new.append(token)
-        if token in wanted.end_tokens:
-            text = self.decode(row.new[:-1])
-            return Generated(text, tuple(row.new), length=False)
-        full = len(row.new) >= wanted.max_tokens
-        if wanted.stop and (full or self._may_stop(row)):
-            text = self.decode(row.new)
-            at = first_stop(text, wanted.stop)
-            if at is not None:
-                return Generated(text[:at], tuple(row.new), length=False)
-        if full:
-            return Generated(self.decode(row.new), tuple(row.new), length=True)
-        return None
-
-    def _may_stop(self, row: _Row) -> bool:
-        """Whether a stop text may have just been completed, from the last tokens only: decoding all of them each time is quadratic."""
-        # A token holds at least a byte, so these are enough, and some for special tokens, which hold none.
-        tail = max(len(s.encode()) for s in row.wanted.stop) + 16
-        return len(row.new) <= tail or first_stop(self.decode(row.new[-tail:]), row.wanted.stop) is not None
+                tokens = torch.tensor([[*text.wanted.tokens, *text.new]], device=self.device)
 
 
-def draw(logits: torch.Tensor, temperature: float, top_p: float, generator: Any) -> int:
-    """A token drawn from the softmax of `logits` / `temperature`, restricted to its nucleus.
-
-    The nucleus is the smallest set of most likely tokens whose probabilities sum to at least `top_p` (Holtzman et al. 2020, The Curious
-    Case of Neural Text Degeneration). One uniform number is drawn per token.
-
-    Args:
-        logits: shape (vocabulary,).
-        generator: a `torch.Generator` on the CPU.
-    """
-    import torch
-
-    probabilities, order = torch.sort((logits.cpu().double() / temperature).softmax(-1), descending=True, stable=True)
-    sums = probabilities.cumsum(-1)
-    if top_p < 1:
-        size = min(int((sums < top_p).sum()) + 1, len(sums))
-        sums = sums[:size]
-    at = torch.rand(1, generator=generator, dtype=torch.float64) * sums[-1]
-    return int(order[min(int(torch.searchsorted(sums, at, right=True)), len(sums) - 1)])
+def _keeper(stem: Stem) -> Keep:
+    start = stem.length
+    return lambda layer, k, v: stem.write(layer, start, k, v)

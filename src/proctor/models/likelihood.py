@@ -1,44 +1,39 @@
 """Log-likelihoods of many token sequences, each shared token computed once.
 
-The sequences of a window form a prefix tree. A subtree that fits a chunk is packed flat into one forward pass of batch size 1, without
-padding: positions are depths in the tree, and the attention mask lets a token see its ancestors only (tree attention; Miao et al. 2024,
-SpecInfer, arXiv:2305.09781). A larger node is computed once, its keys and values are kept while what continues it is computed, then
-dropped.
+The sequences of a window form a prefix tree, walked depth first. A subtree that fits a chunk is packed flat into one forward pass, without
+padding (`pack.py`; tree attention: Miao et al. 2024, SpecInfer, arXiv:2305.09781). A larger node is computed once; its keys and values
+stand in one buffer, the path from the root to where the walk is, until the walk leaves it. What the path holds at the end of a window
+serves the next, so a prefix is not computed again because a window ended.
 
-Models whose attention cannot be told such a mask (ALiBi, recurrent states) are found out by a probe and take the plain way: one forward
-pass for each sequence that is not the beginning of another.
+Models whose attention cannot be told whom a token sees (ALiBi, recurrent states) are found out by a probe and take the plain way: one
+forward pass for each sequence that is not the beginning of another.
 """
 
 from __future__ import annotations
 
-import copy
-import gc
-import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from proctor.errors import ModelError
-from proctor.models.prefix_tree import Node, Scored, build, push_down
+from proctor.models.decoder import UNFIT, Decoder, Head
+from proctor.models.llama_decoder import LlamaDecoder, llama_decoder
+from proctor.models.memory import SMALLER, Budget, default_budget, free_memory, out_of_memory
+from proctor.models.pack import Pack, Segment
+from proctor.models.prefix_tree import Node, Scored, build, common_prefix, push_down
 
 if TYPE_CHECKING:
     import torch
 
-ROWS = 128
-"""Positions whose logits are held at a time."""
+CHUNK_CPU, CHUNK_GPU = 1024, 8192
+"""Most tokens in one forward pass; on a CPU, more make it no faster."""
 
-TOO_SMALL = 32
+TOO_SMALL = 16
 """A node that saves fewer tokens than this is not worth a boundary between forward passes: those who share it compute it again."""
 
 SMALLEST_CHUNK = 32
 
-SMALLER = "choose a smaller dtype or another device, as in 'hf:NAME?dtype=bfloat16'"
-
-UNFIT = (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError, NotImplementedError)
-"""What an architecture raises that cannot take a given position, mask or cache."""
-
-
-SQUASHING = ("final_logit_softcapping", "logit_scale", "logits_scaling", "output_multiplier_scale")
-"""Settings under which logits are not just the output matrix times the last state."""
+Found = list[tuple[int, float, bool]]
+"""(sequence, log-probability of one token, whether it was the most likely)"""
 
 
 class LikelihoodEngine:
@@ -46,25 +41,33 @@ class LikelihoodEngine:
 
     Args:
         model: a `transformers` decoder-only model with a language-model head, in evaluation mode.
-        chunk: most tokens in one forward pass; default 512 on CPU, where the mask makes larger ones slower, 4,096 elsewhere.
+        chunk: most tokens in one forward pass; default: what suits the device and fits the budget.
+        budget: of memory; default: a share of what is free.
 
     Attributes:
-        tree: whether the prefix tree is used, as the probe found.
+        decoder: computes packs; None where the architecture takes the plain way, as the probe found.
         computed: tokens computed so far.
+        token_bytes: bytes of one token's keys and values in all layers.
     """
 
-    def __init__(self, model: Any, chunk: int | None = None) -> None:
+    def __init__(self, model: Any, chunk: int | None = None, budget: Budget | None = None) -> None:
         self.model = model
         self.device = model.device
-        self.dtype = model.dtype
-        self.chunk = chunk or (512 if self.device.type == "cpu" else 4096)
+        self.budget = budget or default_budget(self.device)
+        self.chunk = chunk or self.budget.chunk(model, CHUNK_CPU if self.device.type == "cpu" else CHUNK_GPU)
         self.computed = 0
-        self.mask = MaskShape(model.config)
-        self.selects = "logits_to_keep" in inspect.signature(model.forward).parameters
-        self._body, self._head = self._find_head()
+        self.token_bytes = 1
+        self.head = Head(model)
         self._sequences: list[tuple[int, ...]] = []
         self._scored: list[Scored] = []
-        self.tree = self.mask.known and self._probe()
+        self._forget()
+        self.decoder: Decoder | LlamaDecoder | None = None
+        self.decoder = self._choose()
+
+    @property
+    def tree(self) -> bool:
+        """Whether the prefix tree is used."""
+        return self.decoder is not None
 
     def score(self, sequences: Sequence[Scored]) -> Iterator[tuple[int, float, bool]]:
         """Score every sequence once, in the order in which it gets finished.
@@ -77,19 +80,37 @@ class LikelihoodEngine:
         totals = [0.0] * len(self._scored)
         greedy = [True] * len(self._scored)
         left = [len(s.tokens) - s.start for s in self._scored]
-        for part in self._walk() if self.tree else self._one_by_one():
-            for index, logprob, best in part:
-                totals[index] += logprob
-                greedy[index] &= best
-                left[index] -= 1
-                if not left[index]:
-                    yield index, totals[index], greedy[index]
+        longest = 0 if self.decoder is None else self.decoder.longest or max(map(len, self._sequences), default=0)
+        packed = [i for i, inputs in enumerate(self._sequences) if len(inputs) <= longest]
+        alone = [i for i, inputs in enumerate(self._sequences) if len(inputs) > longest]
+        for ways in (self._walk(packed), self._one_by_one(alone)):
+            for part in ways:
+                for index, logprob, best in part:
+                    totals[index] += logprob
+                    greedy[index] &= best
+                    left[index] -= 1
+                    if not left[index]:
+                        yield index, totals[index], greedy[index]
 
     # the tree
 
-    def _walk(self) -> Iterator[list[tuple[int, float, bool]]]:
-        # (nodes that continue what is cached, their common past)
-        stack: list[tuple[list[Node], Any]] = [(build(self._sequences).children, None)]
+    def _forget(self) -> None:
+        self._path = Segment(0, 0)
+        self._held: tuple[int, ...] = ()  # the tokens whose keys and values are in the path
+
+    @property
+    def _room(self) -> int:
+        """Tokens whose keys and values the path may hold."""
+        return self.budget.prefixes // self.token_bytes
+
+    def _walk(self, members: list[int]) -> Iterator[Found]:
+        if not members:
+            return
+        root = build([self._sequences[i] for i in members])
+        for node in root.preorder():
+            node.members = [members[i] for i in node.members]
+        # (nodes that continue the path, as far as which token)
+        stack = [(root.children, 0)]
         while stack:
             nodes, past = stack.pop()
             large: list[Node] = []
@@ -98,50 +119,62 @@ class LikelihoodEngine:
             pending = list(reversed(nodes))
             while pending:
                 node = pending.pop()
-                if node.size > self.chunk:
-                    if node.children and (len(node.children) - 1) * len(node.tokens) < TOO_SMALL:
+                if node.size > self.chunk and (node.children or node.end <= self._room):
+                    saved = (len(node.children) - 1) * len(node.tokens)
+                    if node.children and (saved < TOO_SMALL or node.end > self._room):
                         pending.extend(reversed(push_down(node, self._sequences)))
                     else:
                         large.append(node)
                     continue
-                if total + node.size > self.chunk:
-                    yield self._forward(batch, past)[0]
+                if batch and total + node.size > self.chunk:
+                    yield self._forward(batch, past)
                     batch, total = [], 0
                 batch.append(node)
                 total += node.size
             if batch:
-                yield self._forward(batch, past)[0]
+                yield self._forward(batch, past)
+            # First what the path holds already, then the others, the last of which is left in it.
+            held = self._held[past : past + 1]
+            large.sort(key=lambda node: node.tokens[:1] != held)
             stack.extend(([node], past) for node in reversed(large[1:]))
             if large:
                 yield from self._large(large[0], past, stack)
 
-    def _large(self, node: Node, past: Any, stack: list[tuple[list[Node], Any]]) -> Iterator[list[tuple[int, float, bool]]]:
+    def _large(self, node: Node, past: int, stack: list[tuple[list[Node], int]]) -> Iterator[Found]:
         """Compute a node that does not fit a chunk with what continues it, in pieces; the last takes as many children along as fit."""
-        position = 0
+        position = self._known(node, past)
         while len(node.tokens) - position > self.chunk:
             piece = Node(node.start + position, node.tokens[position : position + self.chunk], node.members, [], self.chunk)
-            found, past = self._forward([piece], past, keep=self.chunk)
+            yield self._forward([piece], piece.start, keep=self.chunk)
             position += len(piece.tokens)
-            yield found
-        rest = Node(node.start + position, node.tokens[position:], node.members, [], len(node.tokens) - position)
-        taken, room = 0, self.chunk - len(rest.tokens)
-        while taken < len(node.children) and node.children[taken].size <= room:
-            room -= node.children[taken].size
-            taken += 1
-        rest.children = node.children[:taken]
-        rest.size = self.chunk - room
-        found, past = self._forward([rest], past, keep=len(rest.tokens))
-        yield found
-        if node.children[taken:]:
-            stack.append((node.children[taken:], past))
+        children = node.children
+        if position < len(node.tokens):
+            rest = Node(node.start + position, node.tokens[position:], node.members, [], len(node.tokens) - position)
+            taken, room = 0, self.chunk - len(rest.tokens)
+            while taken < len(children) and children[taken].size <= room:
+                room -= children[taken].size
+                taken += 1
+            rest.children, children = children[:taken], children[taken:]
+            rest.size = self.chunk - room
+            yield self._forward([rest], rest.start, keep=len(rest.tokens))
+        if children:
+            stack.append((children, node.end))
 
-    def _forward(self, nodes: list[Node], past: Any, keep: int = 0) -> tuple[list[tuple[int, float, bool]], Any]:
+    def _known(self, node: Node, past: int) -> int:
+        """How many of a node's first tokens the path holds from before; none of those whose logits are asked for."""
+        held = self._held[past : past + len(node.tokens)]
+        if not held or held[0] != node.tokens[0]:
+            return 0
+        unscored = min(self._scored[i].start for i in node.members) - 1 - node.start
+        return max(0, min(common_prefix(node.tokens, held), unscored))
+
+    def _forward(self, nodes: list[Node], past: int, keep: int = 0) -> Found:
         """One forward pass over `nodes` and all below them. Halves the chunk and goes on in parts where memory runs out.
 
         Args:
-            nodes: siblings, which continue `past`.
-            past: cache of their ancestors, or None; it is not changed.
-            keep: the number of tokens of a single node, to be returned as a cache on top of `past`; 0 returns None.
+            nodes: siblings, which continue the first `past` tokens of the path.
+            past: tokens.
+            keep: the number of tokens of a single node, to be kept in the path.
         """
         try:
             return self._forward_once(nodes, past, keep)
@@ -154,73 +187,67 @@ class LikelihoodEngine:
         self.chunk = max(SMALLEST_CHUNK, self.chunk // 2)
         if len(nodes) > 1:
             half = len(nodes) // 2
-            return self._forward(nodes[:half], past)[0] + self._forward(nodes[half:], past)[0], None
+            return self._forward(nodes[:half], past) + self._forward(nodes[half:], past)
         node = nodes[0]
         if node.children:
-            found, kept = self._forward([Node(node.start, node.tokens, node.members, [], len(node.tokens))], past, len(node.tokens))
-            return found + self._forward(node.children, kept)[0], kept if keep else None
+            found = self._forward([Node(node.start, node.tokens, node.members, [], len(node.tokens))], past, len(node.tokens))
+            return found + self._forward(node.children, node.end)
         half = len(node.tokens) // 2
-        found, kept = self._forward([Node(node.start, node.tokens[:half], node.members, [], half)], past, half)
+        found = self._forward([Node(node.start, node.tokens[:half], node.members, [], half)], past, half)
         rest = Node(node.start + half, node.tokens[half:], node.members, [], len(node.tokens) - half)
-        more, kept = self._forward([rest], kept, len(rest.tokens) if keep else 0)
-        return found + more, kept
+        return found + self._forward([rest], rest.start, len(rest.tokens) if keep else 0)
 
-    def _forward_once(self, nodes: list[Node], past: Any, keep: int) -> tuple[list[tuple[int, float, bool]], Any]:
+    def _forward_once(self, nodes: list[Node], past: int, keep: int) -> Found:
         import torch
 
-        tokens: list[int] = []
-        positions: list[int] = []
-        ends: list[int] = []  # for each slot, where the slots below its node end
-        wanted: list[tuple[int, int, int]] = []  # slot, token scored there, sequence
-        for root in nodes:
-            for node in root.preorder():
-                offset = len(tokens)
-                tokens += node.tokens
-                positions += range(node.start, node.end)
-                ends += [offset + node.size] * len(node.tokens)
+        assert self.decoder is not None
+        self._path.length = past
+        self._held = self._held[:past]
+
+        def kept(layer: int, k: torch.Tensor, v: torch.Tensor) -> None:
+            self._path.write(layer, past, k[:, :, :keep], v[:, :, :keep])
+
+        with torch.inference_mode():
+            if keep:
+                self._path.grow(past + keep)
+            pack = Pack(nodes, [self._path] if past else [], self.device, kept if keep else None)
+            wanted: list[tuple[int, int, int]] = []  # slot, token scored there, sequence
+            for node, offset in pack.offsets:
                 for index in node.members:
                     scored = self._scored[index]
                     depths = range(max(node.start, scored.start - 1), min(node.end, len(scored.tokens) - 1))
                     wanted.extend((offset + depth - node.start, scored.tokens[depth + 1], index) for depth in depths)
-        length = positions[0] if past is not None else 0
-        with torch.inference_mode():
-            cache = new_cache() if past is None else fork(past)
-            position_ids = torch.tensor([positions], device=self.device)
-            slots = torch.arange(len(tokens), device=self.device)
-            below = torch.tensor(ends, device=self.device)
-            visible = (slots[:, None] >= slots) & (slots[:, None] < below)
-            mask = self.mask.make(visible[None], position_ids, length, self.dtype)
-            found = self._run(
-                torch.tensor([tokens], device=self.device), wanted, position_ids=position_ids, attention_mask=mask, past_key_values=cache
-            )
-            self.computed += len(tokens)
-            if not keep:
-                return found, None
-            return found, cut(cache, length + keep)
+            slots = sorted({slot for slot, _, _ in wanted})
+            found = picked(self.decoder.logits(pack, pack.tokens, pack.positions, slots), slots, wanted)
+        self.computed += len(pack)
+        if keep:
+            self._held += tuple(nodes[0].tokens[:keep])
+        return found
 
     # the plain way
 
-    def _one_by_one(self) -> Iterator[list[tuple[int, float, bool]]]:
+    def _one_by_one(self, members: list[int]) -> Iterator[Found]:
         import torch
 
         leaves: list[list[int]] = []
-        order = sorted(range(len(self._sequences)), key=self._sequences.__getitem__, reverse=True)
-        for index in order:
+        for index in sorted(members, key=self._sequences.__getitem__, reverse=True):
             inputs = self._sequences[index]
             if leaves and self._sequences[leaves[-1][0]][: len(inputs)] == inputs:
                 leaves[-1].append(index)
             else:
                 leaves.append([index])
-        for members in leaves:
-            inputs = self._sequences[members[0]]
+        for ending in leaves:
+            inputs = self._sequences[ending[0]]
             wanted = [
                 (depth, self._scored[i].tokens[depth + 1], i)
-                for i in members
+                for i in ending
                 for depth in range(self._scored[i].start - 1, len(self._scored[i].tokens) - 1)
             ]
+            slots = sorted({slot for slot, _, _ in wanted})
             try:
                 with torch.inference_mode():
-                    found = self._run(torch.tensor([inputs], device=self.device), wanted, use_cache=False)
+                    ids = torch.tensor([inputs], device=self.device)
+                    found = picked(self.head.logits(ids, slots, use_cache=False), slots, wanted)
             except RuntimeError as error:
                 if not out_of_memory(error):
                     raise
@@ -228,68 +255,29 @@ class LikelihoodEngine:
             self.computed += len(inputs)
             yield found
 
-    # the head
+    # which way
 
-    def _run(self, tokens: torch.Tensor, wanted: list[tuple[int, int, int]], **arguments: Any) -> list[tuple[int, float, bool]]:
-        """A forward pass, and (sequence, log-probability, whether most likely) of each wanted (slot, token, sequence).
+    def _choose(self) -> Decoder | LlamaDecoder | None:
+        """The fastest decoder that agrees with the plain way, or None."""
+        expected = self._probe(None)
+        for make in (llama_decoder, Decoder):
+            decoder = make(self.model, self.head)
+            if decoder is None or not decoder.fits:
+                continue
+            try:
+                found = self._probe(decoder)
+            except UNFIT:
+                continue
+            tolerance = 1e-3 if self.model.dtype.itemsize >= 4 else 0.25
+            if all(abs(found[i] - total) <= tolerance * count**0.5 for i, (total, count) in enumerate(zip(expected, PROBED, strict=True))):
+                return decoder
+        return None
 
-        The head is by far the largest matrix of a small model, so it sees only the rows that are asked for.
-        """
-        import torch
-
-        slots = sorted({slot for slot, _, _ in wanted})
-        chosen = torch.tensor(slots, device=self.device, dtype=torch.long)
-        if self._head is not None:
-            states = self._body(input_ids=tokens, **arguments).last_hidden_state[0]
-        elif self.selects:
-            states = self.model(input_ids=tokens, logits_to_keep=chosen if slots else 1, **arguments).logits[0]
-            chosen = torch.arange(len(slots), device=self.device)
-        else:
-            states = self.model(input_ids=tokens, **arguments).logits[0]
-        row_of = {slot: row for row, slot in enumerate(slots)}
-        wanted = sorted(wanted)
-        found: list[tuple[int, float, bool]] = []
-        at = 0
-        for low in range(0, len(slots), ROWS):
-            part = states[chosen[low : low + ROWS]]
-            part = (part if self._head is None else self._head(part)).float()
-            mine: list[tuple[int, int, int]] = []
-            while at < len(wanted) and row_of[wanted[at][0]] < low + ROWS:
-                slot, token, index = wanted[at]
-                mine.append((row_of[slot] - low, token, index))
-                at += 1
-            row = torch.tensor([m[0] for m in mine], device=self.device)
-            token_ids = torch.tensor([m[1] for m in mine], device=self.device)
-            logprobs = (part[row, token_ids] - part.logsumexp(-1)[row]).tolist()
-            best = (part.argmax(-1)[row] == token_ids).tolist()
-            found += [(m[2], logprob, most) for m, logprob, most in zip(mine, logprobs, best, strict=True)]
-        return found
-
-    def _find_head(self) -> tuple[Any, Any]:
-        """The decoder and the output matrix, where applying one after the other is what the model does; else (None, None).
-
-        Some models scale or squash their logits, or put something between the two.
-        """
-        import torch
-
-        if any(getattr(self.model.config.get_text_config(decoder=True), name, None) for name in SQUASHING):
-            return None, None
-        tokens = torch.arange(1, 9, device=self.device)[None]
-        try:
-            body, head = self.model.get_decoder(), self.model.get_output_embeddings()
-            with torch.inference_mode():
-                logits = self.model(input_ids=tokens, use_cache=False).logits
-                same = torch.allclose(head(body(input_ids=tokens, use_cache=False).last_hidden_state), logits, rtol=1e-5, atol=1e-6)
-        except UNFIT:
-            return None, None
-        return (body, head) if same else (None, None)
-
-    # the probe
-
-    def _probe(self) -> bool:
-        """Whether tree and plain way agree on a few made-up sequences: with a kept cache, branches, and a branch within a branch."""
+    def _probe(self, decoder: Decoder | LlamaDecoder | None) -> list[float]:
+        """Log-likelihoods of a few made-up sequences: with a kept prefix, branches, and a branch within a branch."""
+        config = self.model.config.get_text_config(decoder=True)
         vocabulary = int(self.model.get_input_embeddings().weight.shape[0])
-        window = self.mask.window or 0
+        window = getattr(config, "sliding_window", None) or 0
         stem_length = window + 9 if 0 < window <= 512 else 24
         draw = [(7919 * i * i + 104729 * i + 31) % vocabulary for i in range(stem_length + 40)]
         stem, rest = tuple(draw[:stem_length]), draw[stem_length:]
@@ -298,112 +286,53 @@ class LikelihoodEngine:
             Scored((*middle, *rest[5:10]), len(stem)),
             Scored((*middle, *rest[10:14]), len(middle)),
             Scored((*stem, *rest[14:20]), len(stem)),
-            Scored((*stem, *rest[20:22]), 3),
+            Scored((*stem, *rest[20:22]), len(stem) - 3),
             Scored(tuple(rest[22:30]), 1),
         ]
-        chunk, self.chunk = self.chunk, stem_length + 8
-        tolerance = 1e-3 if self.model.dtype.itemsize >= 4 else 0.25
+        before, self.decoder = (self.decoder, self.chunk, self.budget), decoder
+        self.chunk, self.budget = stem_length + 8, Budget(1 << 60)
         try:
-            self.tree = False
-            plain = {i: (total, len(probes[i].tokens) - probes[i].start) for i, total, _ in self.score(probes)}
-            self.tree = True
-            tree = {i: total for i, total, _ in self.score(probes)}
+            found = {i: total for i, total, _ in self.score(probes)}
+            self.token_bytes = sum(t[:, :, :1].nbytes for t in (*self._path.keys, *self._path.values)) or 1
         except UNFIT as error:
-            if not self.tree:
+            if decoder is None:
                 raise ModelError(f"the model cannot score a sequence of tokens: {type(error).__name__}: {error}") from error
-            return False
+            raise
         finally:
-            self.chunk = chunk
+            self.decoder, self.chunk, self.budget = before
             self.computed = 0
-        return all(abs(total - tree[i]) <= tolerance * count**0.5 for i, (total, count) in plain.items())
+            self._forget()
+        return [found[i] for i in range(len(probes))]
 
 
-class MaskShape:
-    """How the layers of an architecture want to be told what each token may see.
+PROBED = (10, 4, 6, 5, 7)
+"""How many tokens each probe scores."""
+
+
+def picked(blocks: Iterable[torch.Tensor], slots: Sequence[int], wanted: Sequence[tuple[int, int, int]]) -> Found:
+    """What was asked for among logits.
 
     Args:
-        config: of the model.
-
-    Attributes:
-        known: False where a layer attends in a way that a mask of visible positions does not say.
-        window: sliding window of the layers that have one, in tokens; None where none has.
+        blocks: logits after each of `slots`, at most `ROWS` rows at a time, each of shape (rows, vocabulary).
+        slots: ascending.
+        wanted: (slot, token whose log-probability is asked for there, sequence).
     """
-
-    def __init__(self, config: Any) -> None:
-        config = config.get_text_config(decoder=True)
-        layers = set(getattr(config, "layer_types", None) or ())
-        self.window: int | None = getattr(config, "sliding_window", None)
-        if not layers:
-            layers = {"sliding_attention" if self.window else "full_attention"}
-        if "sliding_attention" not in layers:
-            self.window = None
-        self.known = layers <= {"full_attention", "sliding_attention"} and not (self.window is None and "sliding_attention" in layers)
-        self._kinds = sorted(layers)
-
-    def make(self, visible: torch.Tensor, positions: torch.Tensor, past: int, dtype: torch.dtype, shown: torch.Tensor | None = None) -> Any:
-        """The additive attention mask, or one for each kind of layer.
-
-        Args:
-            visible: which of the new tokens sees which, shape (batch, new, new).
-            positions: of the new tokens, shape (batch, new).
-            past: number of cached tokens; they stand at positions 0 .. past-1, unless `shown` says otherwise.
-            dtype: of the mask.
-            shown: positions of the cached tokens, negative for padding; shape (batch, past).
-        """
-        import torch
-
-        batch, new = positions.shape
-        before = torch.arange(past, device=positions.device).expand(batch, past) if shown is None else shown
-        keys = torch.cat([before, positions], dim=1)
-        allowed = torch.cat([(before >= 0)[:, None].expand(batch, new, past), visible], dim=2)
-
-        def additive(allowed: torch.Tensor) -> torch.Tensor:
-            mask = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device)
-            return mask.masked_fill_(~allowed, torch.finfo(dtype).min)[:, None]
-
-        masks: dict[str, torch.Tensor] = {}
-        for kind in self._kinds:
-            if kind == "sliding_attention" and self.window is not None:
-                masks[kind] = additive(allowed & (positions[:, :, None] - keys[:, None, :] < self.window))
-            else:
-                masks[kind] = additive(allowed)
-        return masks if len(masks) > 1 else next(iter(masks.values()))
-
-
-def new_cache() -> Any:
-    """An empty cache that keeps every position of every layer, sliding ones too: the mask says what they see."""
-    from transformers import DynamicCache
-
-    return DynamicCache()
-
-
-def fork(cache: Any) -> Any:
-    """A cache that grows on its own. Layers grow by concatenation, so the tensors themselves can be shared."""
-    new = copy.copy(cache)
-    new.layers = [copy.copy(layer) for layer in cache.layers]
-    return new
-
-
-def cut(cache: Any, length: int) -> Any:
-    """A fork of `cache` with its first `length` positions."""
-    new = fork(cache)
-    for layer in new.layers:
-        layer.keys = layer.keys[:, :, :length]
-        layer.values = layer.values[:, :, :length]
-    return new
-
-
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether a runtime error of torch says that memory could not be had."""
     import torch
 
-    return isinstance(error, torch.OutOfMemoryError) or "alloc" in str(error).lower() or "out of memory" in str(error).lower()
-
-
-def free_memory(device: torch.device) -> None:
-    """Give back what a failed attempt left behind."""
-    import torch
-
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
+    row_of = {slot: row for row, slot in enumerate(slots)}
+    wanted = sorted(wanted)
+    found: Found = []
+    at = low = 0
+    for block in blocks:
+        low += len(block)
+        mine: list[tuple[int, int, int]] = []
+        while at < len(wanted) and row_of[wanted[at][0]] < low:
+            slot, token, index = wanted[at]
+            mine.append((row_of[slot] - low + len(block), token, index))
+            at += 1
+        row = torch.tensor([m[0] for m in mine], device=block.device)
+        tokens = torch.tensor([m[1] for m in mine], device=block.device)
+        logprobs = (block[row, tokens] - block.logsumexp(-1)[row]).tolist()
+        best = (block.argmax(-1)[row] == tokens).tolist()
+        found += [(m[2], logprob, most) for m, logprob, most in zip(mine, logprobs, best, strict=True)]
+    return found

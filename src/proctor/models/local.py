@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 from proctor.canonical import canonical_json, content_hash, seeded
 from proctor.errors import UsageError
 from proctor.models.base import Ask, Kind, Model, Preview
-from proctor.models.generation import GenerationEngine, Wanted
+from proctor.models.data_parallel import shared_out
 from proctor.models.likelihood import LikelihoodEngine
+from proctor.models.local_engines import Engines
+from proctor.models.memory import Budget
+from proctor.models.next_token import Wanted
 from proctor.models.prefix_tree import Scored
 from proctor.models.rendering import CannotRenderError, Renderer
-from proctor.models.weights import Files, Options, default_dtype, find_files, fingerprint, load_model, load_tokenizer
+from proctor.models.weights import Files, Options, default_dtype, devices, find_files, fingerprint, load_model, load_tokenizer
 from proctor.types import Generate, Likelihood, Prompt, Request, Response
 
-T = TypeVar("T")
-
-ENGINE = 1
+ENGINE = 2
 """Version of the engine; raised when the same model would answer otherwise."""
 
 WINDOW = 512
-"""Asks that are read before any of them is answered. Prefixes are shared within a window."""
+"""Asks that are read before any of them is answered. What a window ends with serves the next, so its size costs nothing."""
 
 WINDOW_CHARACTERS = 8_000_000
 """A window of long prompts ends earlier."""
@@ -35,7 +35,7 @@ def open_local(scheme: str, path: str, options: dict[str, str], uri: str) -> Mod
     Args:
         scheme: `smollm2`, `gguf` or `hf`.
         path: what follows the colon; empty for `smollm2`.
-        options: `dtype`, `device`, `revision`, `threads`.
+        options: `dtype`, `device`, `memory`, `revision`, `threads`.
         uri: as the user named the model.
 
     Raises:
@@ -50,10 +50,7 @@ def open_local(scheme: str, path: str, options: dict[str, str], uri: str) -> Mod
 
 
 class LocalModel(Model):
-    """A language model in this process.
-
-    Latency in a response is the request's share of the time its window took to compute since the response before it.
-    """
+    """A language model in this process, on one device or several."""
 
     kinds: frozenset[Kind] = frozenset({"generate", "likelihood"})
     free = True
@@ -75,16 +72,18 @@ class LocalModel(Model):
         return Renderer(self.tokenizer)
 
     @cached_property
+    def engines(self) -> list[Engines]:
+        """One for each device."""
+        budget = Budget(self.options.memory) if self.options.memory else None
+        return [Engines(load_model(self.files, self.options, device), self, budget) for device in devices(self.options)]
+
+    @property
     def model(self) -> Any:
-        return load_model(self.files, self.options)
+        return self.engines[0].model
 
-    @cached_property
+    @property
     def likelihood(self) -> LikelihoodEngine:
-        return LikelihoodEngine(self.model)
-
-    @cached_property
-    def generation(self) -> GenerationEngine:
-        return GenerationEngine(self.likelihood, self.decode)
+        return self.engines[0].likelihood
 
     @cached_property
     def max_length(self) -> int:
@@ -114,58 +113,10 @@ class LocalModel(Model):
 
     def answer(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:
         asks = iter(asks)
-        while window := _window(asks):
-            yield from self._likelihoods([a for a in window if isinstance(a.request, Likelihood)])
-            yield from self._generations([a for a in window if isinstance(a.request, Generate)])
+        windows = iter(lambda: _window(asks), [])
+        return shared_out([engines.answer for engines in self.engines], windows)
 
-    def _likelihoods(self, asks: list[Ask]) -> Iterator[tuple[Ask, Response]]:
-        began = time.time()
-        sequences: list[Scored] = []
-        cells: list[tuple[int, int]] = []  # of each sequence: ask, and which prompt × continuation
-        open_cells: dict[int, int] = {}  # of each ask: sequences still to come
-        inputs: dict[int, int] = {}
-        counts: dict[int, tuple[int, ...]] = {}
-        cuts: dict[int, int] = {}
-        for at, ask in enumerate(asks):
-            assert isinstance(ask.request, Likelihood)
-            try:
-                found = self._scored(ask.request)
-            except CannotRenderError as error:
-                yield ask, Response(finish="error", error=str(error), started_at=began)
-                continue
-            for cell, windows in enumerate(found):
-                sequences += windows
-                cells += [(at, cell)] * len(windows)
-            open_cells[at] = sum(map(len, found))
-            inputs[at] = sum(len(w.tokens) - 1 for windows in found for w in windows)
-            cuts[at] = max(w.cut for windows in found for w in windows)
-            counts[at] = tuple(sum(len(w.tokens) - w.start for w in windows) for windows in found[: len(ask.request.continuations)])
-        totals = {at: [0.0] * (len(asks[at].request.prompts) * len(counts[at])) for at in open_cells}  # type: ignore[union-attr]
-        greedy = {at: [True] * len(totals[at]) for at in open_cells}
-        clock = Clock()
-        for index, total, best in self.likelihood.score(sequences) if sequences else ():
-            at, cell = cells[index]
-            totals[at][cell] += total
-            greedy[at][cell] &= best
-            open_cells[at] -= 1
-            if open_cells[at]:
-                continue
-            width = len(counts[at])
-            yield (
-                asks[at],
-                Response(
-                    loglikelihoods=_rows(totals[at], width),
-                    greedy=_rows(greedy[at], width),
-                    token_counts=counts[at],
-                    input_tokens=inputs[at],
-                    output_tokens=0,
-                    cut_tokens=cuts[at] or None,
-                    started_at=began,
-                    latency=clock.lap(),
-                ),
-            )
-
-    def _scored(self, request: Likelihood) -> list[list[Scored]]:
+    def to_score(self, request: Likelihood) -> list[list[Scored]]:
         """Of each prompt × continuation, the sequences to score. Raises `CannotRenderError`."""
         if not request.prompts or not request.continuations:
             raise CannotRenderError("a likelihood request needs at least one prompt and one continuation")
@@ -175,36 +126,8 @@ class LocalModel(Model):
             found += [self.renderer.scored(rendered, continuation, self.max_length) for continuation in request.continuations]
         return found
 
-    def _generations(self, asks: list[Ask]) -> Iterator[tuple[Ask, Response]]:
-        began = time.time()
-        taken: list[Ask] = []
-        wanted: list[Wanted] = []
-        for ask in asks:
-            assert isinstance(ask.request, Generate)
-            try:
-                wanted.append(self._wanted(ask.request))
-            except CannotRenderError as error:
-                yield ask, Response(finish="error", error=str(error), started_at=began)
-            else:
-                taken.append(ask)
-        if not wanted:
-            return
-        clock = Clock()
-        for index, generated in self.generation.generate(wanted):
-            yield (
-                taken[index],
-                Response(
-                    text=generated.text,
-                    finish="length" if generated.length else "stop",
-                    input_tokens=len(wanted[index].tokens),
-                    output_tokens=len(generated.tokens),
-                    cut_tokens=wanted[index].cut or None,
-                    started_at=began,
-                    latency=clock.lap(),
-                ),
-            )
-
-    def _wanted(self, request: Generate) -> Wanted:
+    def to_write(self, request: Generate) -> Wanted:
+        """The text to be generated, from the last tokens of the prompt that leave room for it. Raises `CannotRenderError`."""
         if request.max_tokens < 1:
             raise CannotRenderError("max_tokens must be at least 1")
         room = self.max_length - request.max_tokens
@@ -272,18 +195,19 @@ class LocalModel(Model):
         import torch
         import transformers
 
-        model = self.model
+        model, engines = self.model, self.engines
         return {
             "parameters": sum(p.numel() for p in model.parameters()),
             "architecture": type(model).__name__,
             "dtype": str(model.dtype).removeprefix("torch."),
-            "device": str(model.device),
+            "device": ",".join(str(one.model.device) for one in engines),
             "max_length": self.max_length,
             "vocabulary": len(self.tokenizer),
             "chat_template": self.renderer.template_hash,
             "tokenizer": type(self.tokenizer).__name__,
             "commit": self.files.commit or None,
             "prefix_tree": self.likelihood.tree,
+            "decoder": type(self.likelihood.decoder).__name__ if self.likelihood.decoder else None,
             "threads": torch.get_num_threads(),
             "engine": ENGINE,
             "torch": torch.__version__,
@@ -291,20 +215,7 @@ class LocalModel(Model):
         }
 
     def close(self) -> None:
-        for name in ("generation", "likelihood", "model"):
-            self.__dict__.pop(name, None)
-
-
-class Clock:
-    """Seconds since the lap before."""
-
-    def __init__(self) -> None:
-        self._last = time.perf_counter()
-
-    def lap(self) -> float:
-        now = time.perf_counter()
-        self._last, passed = now, now - self._last
-        return passed
+        self.__dict__.pop("engines", None)
 
 
 def _window(asks: Iterator[Ask]) -> list[Ask]:
@@ -318,7 +229,3 @@ def _window(asks: Iterator[Ask]) -> list[Ask]:
         if len(window) == WINDOW or characters > WINDOW_CHARACTERS:
             break
     return window
-
-
-def _rows(flat: list[T], width: int) -> tuple[tuple[T, ...], ...]:
-    return tuple(tuple(flat[i : i + width]) for i in range(0, len(flat), width))

@@ -27,9 +27,10 @@ from unittest import mock
 from proctor.canonical import content_hash
 from proctor.errors import MissingExtra, ModelError, nearest
 from proctor.models.file_hash import cache_folder, file_hash
+from proctor.models.memory import parse_bytes
 
 DTYPES = ("float32", "bfloat16", "float16", "auto")
-OPTIONS = ("dtype", "device", "revision", "threads")
+OPTIONS = ("dtype", "device", "memory", "revision", "threads")
 
 KEPT = 4 << 30
 """A converted copy larger than this many bytes is not kept."""
@@ -44,7 +45,9 @@ class Options:
 
     Attributes:
         dtype: of the weights; "" is float32 on CPU and the configuration's elsewhere; `auto` is always the configuration's.
-        device: a torch device; "" is CUDA where there is one, else CPU.
+        device: a torch device, or several with commas between, each of which gets the whole model and a share of the requests; "" is
+            every CUDA device there is, else CPU.
+        memory: bytes that a model may take on each device besides its weights; 0 is a share of what is free.
         revision: branch, tag or commit of a hub repository.
         threads: of the CPU; 0 is one per physical core this process may use.
     """
@@ -53,6 +56,7 @@ class Options:
     device: str = ""
     revision: str = ""
     threads: int = 0
+    memory: int = 0
 
     @classmethod
     def parse(cls, options: dict[str, str], uri: str) -> Options:
@@ -64,13 +68,15 @@ class Options:
         if dtype and dtype not in DTYPES:
             raise ModelError(f"{uri}: dtype '{dtype}' is not one of {', '.join(DTYPES)}{nearest(dtype, DTYPES)}")
         device = options.get("device", "")
-        kind, _, number = device.partition(":")
-        if device and (kind not in ("cpu", "cuda", "mps", "xpu") or (":" in device and not number.isdigit())):
-            raise ModelError(f"{uri}: device '{device}' is not cpu, cuda, cuda:N, mps or xpu")
+        for one in device.split(",") if device else ():
+            kind, _, number = one.partition(":")
+            if kind not in ("cpu", "cuda", "mps", "xpu") or (":" in one and not number.isdigit()):
+                raise ModelError(f"{uri}: device '{one}' is not cpu, cuda, cuda:N, mps or xpu (several with commas between)")
         threads = options.get("threads", "0")
         if not threads.isdigit():
             raise ModelError(f"{uri}: threads must be a whole number, not '{threads}'")
-        return cls(dtype, device, options.get("revision", ""), int(threads))
+        memory = parse_bytes(options["memory"], uri) if "memory" in options else 0
+        return cls(dtype, device, options.get("revision", ""), int(threads), memory)
 
 
 @dataclass(frozen=True)
@@ -174,9 +180,20 @@ def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def devices(options: Options) -> list[str]:
+    """The devices asked for; where none was, every CUDA device, else the CPU."""
+    if options.device:
+        return options.device.split(",")
+    if default_device() == "cpu":
+        return ["cpu"]
+    import torch
+
+    return [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+
+
 def default_dtype(options: Options) -> str:
     """The dtype asked for; where none was, float32 on CPU and the configuration's (`auto`) elsewhere."""
-    return options.dtype or ("float32" if (options.device or default_device()) == "cpu" else "auto")
+    return options.dtype or ("float32" if (options.device or default_device()).startswith("cpu") else "auto")
 
 
 def load_tokenizer(files: Files, options: Options) -> Any:
@@ -192,13 +209,12 @@ def load_tokenizer(files: Files, options: Options) -> Any:
         return AutoTokenizer.from_pretrained(files.name, revision=files.commit or options.revision or None)
 
 
-def load_model(files: Files, options: Options) -> Any:
-    """The weights, in evaluation mode, on their device. Raises `ModelError` where they cannot be read or the device is not there."""
+def load_model(files: Files, options: Options, device: str) -> Any:
+    """The weights, in evaluation mode, on a device. Raises `ModelError` where they cannot be read or the device is not there."""
     from_transformers(files.uri)
     import torch
     from transformers import AutoModelForCausalLM
 
-    device = options.device or default_device()
     dtype = default_dtype(options)
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ModelError(f"{files.uri}: torch sees no CUDA device here; leave the device out or say device=cpu")
