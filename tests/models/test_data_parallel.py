@@ -53,7 +53,7 @@ def test_closing_ends_the_workers():
 
 def test_two_devices_answer_as_one_does(saved):
     folder = saved()
-    words = "the river runs through the old city and nobody asks why it bends there".split()
+    words = ["the", "river", "runs", "through", "the", "old", "city", "and", "nobody", "asks", "why", "it", "bends", "there"]
     requests = [
         Likelihood((user(" ".join(words[i % 5 : i % 5 + 6])),), ("city", "river")) if i % 3 else Generate(user(words[i % 9]), max_tokens=4)
         for i in range(1200)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from proctor.errors import ModelError
@@ -20,39 +19,15 @@ from proctor.models.decoder import Packed
 from proctor.models.likelihood import SMALLEST_CHUNK, LikelihoodEngine
 from proctor.models.memory import SMALLER, free_memory, out_of_memory
 from proctor.models.next_token import Generated, Text, Wanted
-from proctor.models.pack import Keep, Pack, Segment
-from proctor.models.prefix_tree import Node
+from proctor.models.prefill import Row, read
 from proctor.models.slots import STRIDE, Slots, Step
-from proctor.models.stems import Chain, Stem, chains
+from proctor.models.stems import Stem, chains
 
 if TYPE_CHECKING:
     import torch
 
 ROWS_CPU, ROWS_GPU = 64, 256
 """Most texts written side by side."""
-
-
-@dataclass(slots=True, eq=False)
-class _Row:
-    """One text.
-
-    Attributes:
-        key: whatever it was added under.
-        chain: the stems it begins with.
-        start: position of its first own token.
-        length: how many of its own tokens are in its slot.
-    """
-
-    key: Any
-    text: Text
-    chain: Chain
-    start: int
-    length: int = 0
-
-    @property
-    def own(self) -> tuple[int, ...]:
-        """The prompt's tokens after the stems."""
-        return self.text.wanted.tokens[self.start :]
 
 
 class GenerationEngine:
@@ -69,9 +44,9 @@ class GenerationEngine:
         self.device = likelihood.device
         self.decode = decode
         self.rows = self._most = rows or (ROWS_CPU if self.device.type == "cpu" else ROWS_GPU)
-        self._waiting: deque[_Row] = deque()
-        self._alone: deque[_Row] = deque()
-        self._active: list[_Row] = []
+        self._waiting: deque[Row] = deque()
+        self._alone: deque[Row] = deque()
+        self._active: list[Row] = []
         self._slots = Slots()
         self._live: dict[tuple[int, ...], Stem] = {}
 
@@ -93,9 +68,9 @@ class GenerationEngine:
             key, want = wanted[packed[i]]
             for stem in chain:
                 stem.users += 1
-            self._waiting.append(_Row(key, Text(want, self.decode), chain, chain[-1].start + len(chain[-1].tokens) if chain else 0))
+            self._waiting.append(Row(key, Text(want, self.decode), chain, chain[-1].start + len(chain[-1].tokens) if chain else 0))
         taken = set(packed)
-        self._alone.extend(_Row(key, Text(want, self.decode), (), 0) for i, (key, want) in enumerate(wanted) if i not in taken)
+        self._alone.extend(Row(key, Text(want, self.decode), (), 0) for i, (key, want) in enumerate(wanted) if i not in taken)
 
     def run(self, leave: int = -1) -> Iterator[tuple[Any, Wanted, Generated]]:
         """Write until no more than `leave` texts wait; by default until all are written. Yields (key, what was asked for, what came).
@@ -122,7 +97,7 @@ class GenerationEngine:
         self._active, self._slots, self.rows = [], Slots(), self._most
         self._live.clear()
 
-    def _leave(self, row: _Row) -> None:
+    def _leave(self, row: Row) -> None:
         """A text is finished: so are stems that nobody else uses."""
         for stem in row.chain:
             stem.users -= 1
@@ -135,7 +110,7 @@ class GenerationEngine:
         count = len(self._active)
         return count < self.rows and (not count or self._fits(count + 1, self._room_for(self._waiting[0])))
 
-    def _room_for(self, row: _Row) -> int:
+    def _room_for(self, row: Row) -> int:
         """Tokens a slot should hold when a text begins."""
         return max(self._slots.room, len(row.own) + min(row.text.wanted.max_tokens, STRIDE))
 
@@ -157,7 +132,7 @@ class GenerationEngine:
             self.rows = len(self._active)
         return room
 
-    def _put_back(self, rows: list[_Row]) -> None:
+    def _put_back(self, rows: list[Row]) -> None:
         """Let texts wait again, first in line; they start over."""
         for row in reversed(rows):
             row.length = 0
@@ -173,7 +148,8 @@ class GenerationEngine:
         group = self._group()
         try:
             with torch.inference_mode():
-                blocks = self._read(group)
+                self._slots.reserve(len(self._active) + len(group), max(map(self._room_for, group)))
+                blocks = read(group, len(self._active), self._slots, self._logits, self.engine.chunk, self.device)
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
@@ -190,9 +166,9 @@ class GenerationEngine:
         self._active += group
         yield from self._grow(range(first, first + len(group)), blocks)
 
-    def _group(self) -> list[_Row]:
+    def _group(self) -> list[Row]:
         """The next texts that continue the same computed stems, as far as they fit a forward pass and the memory."""
-        group: list[_Row] = []
+        group: list[Row] = []
         fresh: set[Stem] = set()
         size = room = 0
         while self._waiting and len(self._active) + len(group) < self.rows:
@@ -207,75 +183,6 @@ class GenerationEngine:
             fresh |= more
             group.append(self._waiting.popleft())
         return group
-
-    def _read(self, group: list[_Row]) -> list[torch.Tensor]:
-        """Compute the prompts of some texts and the stems they need; logits after each."""
-        first, slot = group[0], len(self._active)
-        self._slots.reserve(slot + len(group), max(map(self._room_for, group)))
-        chunk = self.engine.chunk
-        if len(first.own) + sum(len(stem.tokens) for stem in first.chain if not stem.computed) > chunk:
-            # Larger than a forward pass, so alone in its group: read in pieces, all but the last here.
-            for at, stem in enumerate(first.chain):
-                while not stem.computed:
-                    self._piece(stem.tokens[stem.length : stem.length + chunk], [*first.chain[:at], stem], _keeper(stem))
-                    stem.length += min(chunk, len(stem.tokens) - stem.length)
-            while len(first.own) - first.length > chunk:
-                own = self._slots.segment(slot, first.start, first.length)
-                self._piece(first.own[first.length : first.length + chunk], [*first.chain, own], self._keeper_of(slot, first.length))
-                first.length += chunk
-        return self._pack(group)
-
-    def _piece(self, tokens: tuple[int, ...], past: list[Segment], keep: Keep) -> None:
-        """A forward pass that is only for its keys and values."""
-        node = Node(past[-1].start + past[-1].length, tokens, [], [], len(tokens))
-        pack = Pack([node], past, self.device, keep)
-        for _ in self._logits(pack, pack.tokens, pack.positions, []):
-            pass
-
-    def _pack(self, group: list[_Row]) -> list[torch.Tensor]:
-        """One forward pass over the stems that a group still needs and the texts' own tokens; logits after each text."""
-        first, slot = group[0], len(self._active)
-        past: list[Segment] = [stem for stem in first.chain if stem.computed]
-        if first.length:
-            past.append(self._slots.segment(slot, first.start, first.length))
-        roots: list[Node] = []
-        fresh: dict[Stem, Node] = {}
-        leaves: list[Node] = []
-        for row in group:
-            siblings = roots
-            for stem in row.chain:
-                if stem.computed:
-                    continue
-                if stem not in fresh:
-                    fresh[stem] = Node(stem.start, stem.tokens, [], [])
-                    siblings.append(fresh[stem])
-                siblings = fresh[stem].children
-            tokens = row.own[row.length :]
-            leaves.append(Node(row.start + row.length, tokens, [], [], len(tokens)))
-            siblings.append(leaves[-1])
-        for node in reversed(fresh.values()):
-            node.size = len(node.tokens) + sum(child.size for child in node.children)
-        pack = Pack(roots, past, self.device)
-        at = {id(node): slice(offset, offset + len(node.tokens)) for node, offset in pack.offsets}
-        order = sorted(range(len(group)), key=lambda i: at[id(leaves[i])].start)
-        group[:], leaves = [group[i] for i in order], [leaves[i] for i in order]
-        kept = [(_keeper(stem), at[id(node)]) for stem, node in fresh.items()]
-        kept += [(self._keeper_of(slot + i, row.length), at[id(leaf)]) for i, (row, leaf) in enumerate(zip(group, leaves, strict=True))]
-
-        def keep(layer: int, k: torch.Tensor, v: torch.Tensor) -> None:
-            for one, tokens in kept:
-                one(layer, k[:, :, tokens], v[:, :, tokens])
-
-        pack.keep = keep
-        blocks = list(self._logits(pack, pack.tokens, pack.positions, [at[id(leaf)].stop - 1 for leaf in leaves]))
-        for stem in fresh:
-            stem.length = len(stem.tokens)
-        for row, leaf in zip(group, leaves, strict=True):
-            row.length += len(leaf.tokens)
-        return blocks
-
-    def _keeper_of(self, slot: int, start: int) -> Keep:
-        return lambda layer, k, v: self._slots.write(layer, slot, start, k, v)
 
     def _logits(self, pack: Packed, tokens: Sequence[int], positions: Sequence[int], slots: Sequence[int]) -> Iterator[torch.Tensor]:
         assert self.engine.decoder is not None
@@ -318,7 +225,7 @@ class GenerationEngine:
 
     def _grow(self, slots: range, blocks: Sequence[torch.Tensor]) -> Iterator[tuple[Any, Wanted, Generated]]:
         """Add the next token to the texts in `slots`, from the logits after them; those that are finished leave."""
-        finished: list[tuple[_Row, Generated]] = []
+        finished: list[tuple[Row, Generated]] = []
         number = 0
         for block in blocks:
             for likeliest, logits in zip(block.argmax(-1).tolist(), block, strict=True):
@@ -332,7 +239,7 @@ class GenerationEngine:
             self._leave(row)
             yield row.key, row.text.wanted, done
 
-    def _vacate(self, left: set[_Row]) -> None:
+    def _vacate(self, left: set[Row]) -> None:
         """Close the gaps that finished texts leave: the last one moves into each."""
         import torch
 
@@ -366,8 +273,3 @@ class GenerationEngine:
                     cache = (name, getattr(output, name))
             if cache is None:
                 tokens = torch.tensor([[*text.wanted.tokens, *text.new]], device=self.device)
-
-
-def _keeper(stem: Stem) -> Keep:
-    start = stem.length
-    return lambda layer, k, v: stem.write(layer, start, k, v)
