@@ -60,7 +60,7 @@ def attend(
     if shape.softcap is None and not blind and q.shape[-1] == v.shape[-1]:
         if q.device.type == "cpu":
             return _flash_cpu(q, k, v, shape.scale, causal, mask)
-        if q.device.type == "cuda" and mask is None and q.element_size() == 2 and q.shape[-1] <= 256:
+        if q.device.type == "cuda" and mask is None and _flashes(q):
             return _flash_cuda(q, k, v, shape.scale, causal)
     return _plain(q, k, v, shape, causal, mask)
 
@@ -96,6 +96,13 @@ def _flash_cpu(
     stacked = q.reshape(batch, k.shape[1], group * queries, dim)
     out, lse = flash(stacked, k, v, 0.0, False, attn_mask=mask, scale=scale)
     return out.reshape(batch, heads, queries, dim), lse.reshape(batch, heads, queries)
+
+
+def _flashes(q: torch.Tensor) -> bool:
+    """Whether the GPU's kernel takes such queries: half precision, Ampere or newer, heads of at most 256 in steps of 8."""
+    import torch
+
+    return q.element_size() == 2 and q.shape[-1] <= 256 and q.shape[-1] % 8 == 0 and torch.cuda.get_device_capability(q.device) >= (8, 0)
 
 
 def _flash_cuda(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float, causal: bool) -> tuple[torch.Tensor, torch.Tensor]:

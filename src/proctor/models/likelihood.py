@@ -313,7 +313,7 @@ def picked(blocks: Iterable[torch.Tensor], slots: Sequence[int], wanted: Sequenc
     """What was asked for among logits.
 
     Args:
-        blocks: logits after each of `slots`, at most `ROWS` rows at a time, each of shape (rows, vocabulary).
+        blocks: logits after each of `slots`, some rows at a time, each of shape (rows, vocabulary); used up.
         slots: ascending.
         wanted: (slot, token whose log-probability is asked for there, sequence).
     """
@@ -332,7 +332,12 @@ def picked(blocks: Iterable[torch.Tensor], slots: Sequence[int], wanted: Sequenc
             at += 1
         row = torch.tensor([m[0] for m in mine], device=block.device)
         tokens = torch.tensor([m[1] for m in mine], device=block.device)
-        logprobs = (block[row, tokens] - block.logsumexp(-1)[row]).tolist()
-        best = (block.argmax(-1)[row] == tokens).tolist()
-        found += [(m[2], logprob, most) for m, logprob, most in zip(mine, logprobs, best, strict=True)]
+        asked, highest = block[row, tokens], block.amax(-1)
+        # Of equally likely tokens the first counts; only where the token may be it, all are looked through.
+        best = asked == highest[row]
+        may = best.nonzero()[:, 0]
+        best[may] = block[row[may]].argmax(-1) == tokens[may]
+        norm = highest + block.sub_(highest[:, None]).exp_().sum(-1).log_()
+        logprobs = asked - norm[row]
+        found += [(m[2], logprob, most) for m, logprob, most in zip(mine, logprobs.tolist(), best.tolist(), strict=True)]
     return found
