@@ -17,7 +17,7 @@ def items(n: int, groups: int = 0) -> list[Item]:
 
 
 def shots(pool: list[Item], **keys) -> Shots:
-    return Shots(pool, [item.fields["q"] for item in pool], PromptSpec(template="{{ q }}", **keys), "t")
+    return Shots(pool, lambda item: item.fields["q"], PromptSpec(template="{{ q }}", **keys), "t")
 
 
 @given(n=st.integers(6, 40), wanted=st.integers(1, 5), seed=st.integers(0, 5), choose=st.sampled_from(["random", "stratified"]))

@@ -13,6 +13,7 @@ from proctor.tasks.template import Template
 from proctor.types import Generate, Item, Likelihood, Message, Prompt, Request
 
 OWN_NAMES = ("choices", "letters", "options")  # what a template sees beside the row's columns
+EXAMPLE_CHARACTERS = 1 << 24  # of rendered examples that are kept; a few examples go before many items
 _SEED_RANGE = 2**31  # what every provider takes as a seed
 
 
@@ -41,7 +42,9 @@ class Prompter:
                 _check_names(template, items[0])
         self.shots: Shots | None = None
         if prompt.shots:
-            self.shots = Shots(pool, [self.question(item) for item in pool], prompt, spec.task)
+            self.shots = Shots(pool, self.question, prompt, spec.task)
+        self._examples: dict[str, tuple[Message, Message]] = {}
+        self._room = EXAMPLE_CHARACTERS
 
     def request(self, item: Item, epoch: int) -> Request:
         """What a model is asked for `item`; the epoch matters only to the seed of sampled answers."""
@@ -59,16 +62,14 @@ class Prompter:
 
     def question(self, item: Item) -> str:
         """The rendered question of an item, without examples."""
-        return self.template.render(_values(item))
+        return _show(self.template, item)
 
     def _prompt(self, item: Item) -> Prompt:
         spec = self.spec.prompt
         question = self.question(item)
         turns: list[Message] = []
         for example in self.shots.of(item, question) if self.shots else ():
-            prefill = self.prefill.render(_values(example))
-            turns.append(Message("user", self.question(example)))
-            turns.append(Message("assistant", prefill + _glue(prefill, spec.delimiter) + self._answer(example)))
+            turns += self._example(example)
         if spec.shots_as == "text" and turns:
             texts = [
                 user.content + _glue(user.content, spec.delimiter) + said.content
@@ -76,14 +77,26 @@ class Prompter:
             ]
             turns, question = [], spec.separator.join([*texts, question])
         if self.system is not None:
-            turns.insert(0, Message("system", self.system.render(_values(item))))
+            turns.insert(0, Message("system", _show(self.system, item)))
         if question or turns:
             turns.append(Message("user", question))
-        return Prompt(tuple(turns), self.prefill.render(_values(item)), spec.style, spec.delimiter, spec.separator)
+        return Prompt(tuple(turns), _show(self.prefill, item), spec.style, spec.delimiter, spec.separator)
+
+    def _example(self, example: Item) -> tuple[Message, Message]:
+        """An example's question and answer as turns."""
+        turns = self._examples.get(example.id)
+        if turns is None:
+            prefill = _show(self.prefill, example)
+            answer = prefill + _glue(prefill, self.spec.prompt.delimiter) + self._answer(example)
+            turns = (Message("user", self.question(example)), Message("assistant", answer))
+            self._room -= len(turns[0].content) + len(answer)
+            if self._room > 0:
+                self._examples[example.id] = turns
+        return turns
 
     def _answer(self, example: Item) -> str:
         if self.answer is not None:
-            return self.answer.render(_values(example))
+            return _show(self.answer, example)
         target = example.target[0] if isinstance(example.target, list) and example.target else example.target
         if self.spec.response.kind == "choice":
             return example.choices[target] if self.spec.response.by == "text" else LETTERS[target]
@@ -115,6 +128,10 @@ def _check_names(template: Template, item: Item) -> None:
 
 def _same(column: Any, own: Any) -> bool:
     return [str(one) for one in column] == [str(one) for one in own] if isinstance(column, list) else column == own
+
+
+def _show(template: Template, item: Item) -> str:
+    return template.render(item.fields if template.names.isdisjoint(OWN_NAMES) else _values(item))
 
 
 def _values(item: Item) -> dict[str, Any]:

@@ -7,6 +7,7 @@ of its group (the same passage, the same concept in another language).
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
@@ -23,7 +24,7 @@ class Shots:
 
     Args:
         pool: items examples are taken from, in data order.
-        questions: the rendered question of each, to recognise the same question under another id.
+        question: renders the question of one, to recognise the same question under another id.
         spec: the task file's `prompt`.
         task: the task's name; part of the seed.
 
@@ -31,13 +32,14 @@ class Shots:
         TaskError: fixed ids that are not in the pool, or too few of them.
     """
 
-    def __init__(self, pool: Sequence[Item], questions: Sequence[str], spec: PromptSpec, task: str) -> None:
+    def __init__(self, pool: Sequence[Item], question: Callable[[Item], str], spec: PromptSpec, task: str) -> None:
         self.spec = spec
         self.task = task
         # A seeded draw must not depend on the order of the data; "first" is about that order.
         order = range(len(pool)) if spec.choose == "first" else sorted(range(len(pool)), key=lambda i: pool[i].id)
         self.pool = [pool[i] for i in order]
-        self.questions = [questions[i] for i in order]
+        self.question = question
+        self.hashes = array("q", (hash(question(item)) for item in self.pool))  # the texts of a large pool would take its memory again
         self.by_target: list[list[int]] = []
         if spec.choose == "fixed":
             self._fix()
@@ -55,7 +57,7 @@ class Shots:
         for name in chosen:
             if name not in positions:
                 raise TaskError(f"task '{self.task}': prompt.ids: no example has the id '{name}'{nearest(name, positions)}")
-        self.questions = [self.questions[positions[name]] for name in chosen]
+        self.hashes = array("q", (self.hashes[positions[name]] for name in chosen))
         self.pool = [self.pool[positions[name]] for name in chosen]
 
     def of(self, item: Item, question: str) -> list[Item]:
@@ -64,9 +66,13 @@ class Shots:
         if wanted == 0:
             return []
 
+        its_hash = hash(question)
+
         def fits(index: int) -> bool:
             other = self.pool[index]
-            return other.id != item.id and self.questions[index] != question and not (item.group and other.group == item.group)
+            if other.id == item.id or (item.group and other.group == item.group):
+                return False
+            return self.hashes[index] != its_hash or self.question(other) != question
 
         if self.spec.choose == "fixed":
             # An item that is itself one of the fixed examples is asked with the others.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from proctor.errors import TaskError, nearest
 
 if TYPE_CHECKING:
+    from jinja2 import nodes
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 
@@ -40,11 +42,15 @@ class Template:
 
         self.source = source
         self.where = where
+        environment = _environment()
         try:
-            self.names = frozenset(meta.find_undeclared_variables(_environment().parse(source)))
-            self._compiled = _environment().from_string(source)
+            tree = environment.parse(source)
+            self.names = frozenset(meta.find_undeclared_variables(tree))
+            self._compiled = environment.from_string(source)
         except TemplateSyntaxError as error:
             raise TaskError(f"{where}: not a valid template: {error.message} (line {error.lineno} of the template)") from None
+        self._filled_in = _fill_in(tree)
+        self._globals = {name: environment.globals[name] for name in self.names & environment.globals.keys()}
 
     def check(self, known: Iterable[str]) -> None:
         """Raise `TaskError` where the template names a column that is not among `known`."""
@@ -56,12 +62,45 @@ class Template:
 
     def render(self, values: Mapping[str, Any]) -> str:
         """The text for one item. Raises `TaskError` for what only a value shows: a missing column, a wrong type."""
+        if self._filled_in is not None:
+            try:
+                return self._filled_in(values)
+            except LookupError:  # a missing column; Jinja says it in its own words
+                pass
         from jinja2 import TemplateError
 
         try:
-            return self._compiled.render(values)
+            # What `Template.render` does, without going through every global of the environment each time, which costs more than the rest.
+            context = self._compiled.new_context({**self._globals, **values}, shared=True)
+            return "".join(self._compiled.root_render_func(context))
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
             raise TaskError(f"{self.where}: the template fails on an item: {type(error).__name__}: {error}") from None
+
+
+def _fill_in(tree: nodes.Template) -> Callable[[Mapping[str, Any]], str] | None:
+    """A template of nothing but text and names as a function, which gives what Jinja gives at a twentieth of the cost; None for any other."""
+    from jinja2 import nodes
+
+    text, names = "", []
+    for output in tree.body:
+        if not isinstance(output, nodes.Output):
+            return None
+        for part in output.nodes:
+            if isinstance(part, nodes.TemplateData):
+                text += part.data.replace("%", "%%")
+            elif isinstance(part, nodes.Name):
+                text += "%s"
+                names.append(part.name)
+            else:
+                return None
+    if not names:
+        constant = text % ()
+        return lambda values: constant
+    if len(names) == 1:
+        name = names[0]
+        return lambda values: text % (values[name],)
+    values_of = itemgetter(*names)
+    return lambda values: text % values_of(values)
 
 
 def is_template(text: str) -> bool:
