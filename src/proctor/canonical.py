@@ -20,7 +20,12 @@ def canonical_json(value: Any) -> bytes:
 
 def content_hash(value: Any, length: int = 16) -> str:
     """Hexadecimal BLAKE2b of the canonical JSON of `value`; `length` hexadecimal digits (4 bits each)."""
-    return hashlib.blake2b(canonical_json(value), digest_size=32).hexdigest()[:length]
+    return hash_of_json(canonical_json(value), length)
+
+
+def hash_of_json(canonical: bytes, length: int = 16) -> str:
+    """`content_hash` of what is canonical JSON already."""
+    return hashlib.blake2b(canonical, digest_size=32).hexdigest()[:length]
 
 
 def seeded(*parts: str | int) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from proctor.canonical import canonical_json, content_hash
+from proctor.canonical import canonical_json, hash_of_json
 from proctor.types import Item, Request, Response, Score
 
 if TYPE_CHECKING:
@@ -65,13 +65,19 @@ def schema() -> dict[str, pl.DataType]:
 
 def request_hash(request: Request, epoch: int) -> str:
     """Names a request wherever it is asked: two attempts with the same hash on the same model are the same question."""
-    return content_hash([request, epoch], 32)
+    return _hash(canonical_json(request), epoch)
+
+
+def _hash(request: bytes, epoch: int) -> str:
+    """The content hash of `[request, epoch]`, the request given as canonical JSON."""
+    return hash_of_json(b"[%b,%d]" % (request, epoch), 32)
 
 
 def row(
     item: Item, epoch: int, request: Request, response: Response, score: Score, main: str, constants: Mapping[str, Any]
 ) -> dict[str, Any]:
     """One attempt as a row; `main` is the task's main metric, `constants` the columns equal throughout a task."""
+    asked = canonical_json(request)
     return {
         **constants,
         "item": item.id,
@@ -98,8 +104,8 @@ def row(
         "latency": response.latency,
         "retries": response.retries,
         "served_by": response.served_by,
-        "request": canonical_json(request).decode(),
-        "request_hash": request_hash(request, epoch),
+        "request": asked.decode(),
+        "request_hash": _hash(asked, epoch),
         "metadata": canonical_json(item.metadata).decode(),
         "cut_tokens": response.cut_tokens,
         "first_token": response.first_token,
