@@ -201,6 +201,7 @@ def _ask(plan: Plan, model: Model, journal: Journal, store: Store, name: str, ob
 
     stopping = Stopping(model, allowance, observer.stopping)
     begun, all_begun = 0, False
+    hashes: dict[int, str] = {}  # of what is under way
 
     def unanswered() -> Iterator[Ask]:
         nonlocal begun, all_begun
@@ -219,6 +220,7 @@ def _ask(plan: Plan, model: Model, journal: Journal, store: Store, name: str, ob
             if stopping.reason:
                 return
             begun += 1
+            hashes[ask.index] = digest
             yield ask
         all_begun = True
 
@@ -227,7 +229,8 @@ def _ask(plan: Plan, model: Model, journal: Journal, store: Store, name: str, ob
     with stopping, closing(_answers(model, unanswered())) as answers:
         for ask, response in answers:
             response = _clean(response)
-            journal.append(Entry(ask.task, ask.item.id, ask.epoch, request_hash(ask.request, ask.epoch), response))
+            digest = hashes.pop(ask.index, None) or request_hash(ask.request, ask.epoch)
+            journal.append(Entry(ask.task, ask.item.id, ask.epoch, digest, response))
             observer.answer(ask, response, False)
             finished += 1
             stopping.after(ask, response)

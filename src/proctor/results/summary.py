@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from proctor.analysis.uncertainty import Estimate, item_means, mean_with_stderr, metric_estimate
 from proctor.results.epoch_metrics import epoch_metrics
@@ -14,9 +14,13 @@ from proctor.scoring.base import Columns, Metric
 from proctor.tasks.task import Task
 from proctor.types import STATES, Item, Response, Score
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 
 class Summary:
-    """Collects the attempts of one task, in any order, and computes its result.
+    """Collects the attempts of one task, in any order, and computes its result. Of each it keeps numbers, and no more than is used.
 
     Args:
         task: the task.
@@ -29,8 +33,9 @@ class Summary:
         self.states: Counter[str] = Counter(dict.fromkeys(STATES, 0))
         self.items: dict[str, int] = {}
         self.groups: list[str] = []
-        self.item_of: list[int] = []
-        self.scores: list[Mapping[str, float]] = []
+        self.item_of = array("q")
+        self.values: dict[str, array[float]] = {}  # by name, one for each attempt; NaN where it has none
+        self._answers_used = any(metric.statistics for metric in task.scoring.metrics) or (task.epochs > 1 and _votes(task))
         self.answers: list[str | None] = []
         self.targets: list[Any] = []
         self.seconds = 0.0
@@ -40,14 +45,20 @@ class Summary:
 
     def add(self, item: Item, response: Response, score: Score) -> None:
         """One attempt."""
-        if item.id not in self.items:
-            self.items[item.id] = len(self.items)
+        index = self.items.get(item.id)
+        if index is None:
+            index = self.items[item.id] = len(self.items)
             self.groups.append(item.group)
-        self.item_of.append(self.items[item.id])
+        before = len(self.item_of)
+        self.item_of.append(index)
         self.states[score.state] += 1
-        self.scores.append(score.values)
-        self.answers.append(score.answer)
-        self.targets.append(item.target)
+        for name in score.values.keys() - self.values.keys():
+            self.values[name] = array("d", [math.nan]) * before
+        for name, column in self.values.items():
+            column.append(score.values.get(name, math.nan))
+        if self._answers_used:
+            self.answers.append(score.answer)
+            self.targets.append(item.target)
         self.seconds += response.latency
         self.cut_prompts += bool(response.cut_tokens)
         for name in self.tokens:
@@ -65,7 +76,7 @@ class Summary:
             protocol_hash=self.task.protocol_hash,
             metrics=[*(_result(metric, self._estimate(metric)) for metric in self.task.scoring.metrics), *self._over_epochs()],
             items=len(self.items),
-            attempts=len(self.scores),
+            attempts=len(self.item_of),
             states=dict(self.states),
             version=spec.version,
             title=spec.title,
@@ -96,24 +107,25 @@ class Summary:
         import numpy as np
 
         if metric.statistics is None or metric.value is None:
-            values = np.array([score.get(metric.name, math.nan) for score in self.scores], dtype=np.float64)
-            return mean_with_stderr(item_means(values, self.item_of, len(self.items)), self.groups)
-        names = sorted({name for score in self.scores for name in score})
-        columns = {name: np.array([score.get(name, math.nan) for score in self.scores], dtype=np.float64) for name in names}
+            return mean_with_stderr(item_means(self._values(metric.name), self.item_of, len(self.items)), self.groups)
+        columns = {name: np.array(self.values[name]) for name in sorted(self.values)}
         statistics = metric.statistics(Columns(self.answers, self.targets, columns))
         # Attempts of one item, and items of one group, are drawn together.
         clusters = [self.groups[index] or f"\0{index}" for index in self.item_of]
         return metric_estimate(statistics, metric.value, clusters)
 
-    def _over_epochs(self) -> list[MetricResult]:
+    def _values(self, name: str) -> NDArray[np.float64]:
         import numpy as np
 
+        return np.array(self.values[name]) if name in self.values else np.full(len(self.item_of), math.nan)
+
+    def _over_epochs(self) -> list[MetricResult]:
         main = self.task.scoring.metrics[0]
         if main.statistics is not None:
             return []
         return epoch_metrics(
             MetricResult(main.name, None, None, main.higher_is_better, main.bounds),
-            np.array([score.get(main.name, math.nan) for score in self.scores], dtype=np.float64),
+            self._values(main.name),
             self.item_of,
             self.groups,
             self.task.epochs,
