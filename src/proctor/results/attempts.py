@@ -40,13 +40,13 @@ def write_attempts(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
             characters += len(one["request"]) + len(one["text"] or "")
             if len(block) >= ROWS_AT_ONCE or characters >= CHARACTERS_AT_ONCE:
                 parts.mkdir(exist_ok=True)
-                _frame(block, columns).write_parquet(parts / f"{count:06}.parquet", compression="zstd")
+                _frame(block, columns).write_parquet(parts / f"{count:06}.parquet", compression="lz4")
                 block, count, characters = [], count + 1, 0
         last = _frame(block, columns)
         if count == 0:
             last.write_parquet(partial, compression="zstd")
         else:
-            last.write_parquet(parts / f"{count:06}.parquet", compression="zstd")
+            last.write_parquet(parts / f"{count:06}.parquet", compression="lz4")
             pl.scan_parquet(sorted(parts.glob("*.parquet")), glob=False).sink_parquet(partial, compression="zstd", maintain_order=True)
         partial.replace(path)
     except (OSError, pl.exceptions.ComputeError) as error:

@@ -51,7 +51,12 @@ def normalised(
 
 def largest(values: Sequence[float]) -> int:
     """Index of the largest value, the first of equals; NaN counts as −∞."""
-    return max(range(len(values)), key=lambda index: (-math.inf if math.isnan(values[index]) else values[index], -index))
+    numbers = _without_nan(values)
+    return numbers.index(max(numbers))
+
+
+def _without_nan(values: Sequence[float]) -> list[float]:
+    return [-math.inf if math.isnan(value) else value for value in values]
 
 
 def right_choices(item: Item) -> tuple[int, ...]:
@@ -60,6 +65,8 @@ def right_choices(item: Item) -> tuple[int, ...]:
     Raises:
         DataError: the item has fewer than two choices, or its target is no index (or list of indices) of them.
     """
+    if type(item.target) is int and 0 <= item.target < len(item.choices) > 1:
+        return (item.target,)
     targets = item.target if isinstance(item.target, list | tuple) else [item.target]
     if len(item.choices) < 2:
         raise DataError(f"item '{item.id}': a choice needs at least two choices, found {len(item.choices)}")
@@ -117,7 +124,7 @@ class Choice(Scorer):
         measured = _accuracy(answer, item)
         if not response.loglikelihoods or len(response.loglikelihoods[0]) != len(item.choices):
             raise DataError(f"item '{item.id}': expected log-likelihoods of its {len(item.choices)} choices")
-        values = [-math.inf if math.isnan(value) else value for value in response.loglikelihoods[0]]
+        values = _without_nan(response.loglikelihoods[0])
         top = max(values)
         if top == -math.inf:
             weights = [1.0] * len(values)

@@ -43,8 +43,14 @@ class Numeric(Scorer):
         value = read_number(answer)
         if value is None:
             return Measured({"numeric": 0.0}, "no number in the answer")
-        right = any(abs(value - target) <= max(self._absolute, self._relative * abs(target)) for target in targets)
+        right = any(self._near(value, target) for target in targets)
         return Measured({"numeric": float(right)}, "" if right else f"expected {item.target}")
+
+    def _near(self, value: Fraction, target: Fraction) -> bool:
+        if value == target:
+            return True
+        exact = not (self._absolute or self._relative)
+        return not exact and abs(value - target) <= max(self._absolute, self._relative * abs(target))
 
 
 def _targets(item: Item) -> list[Fraction]:

@@ -18,6 +18,8 @@ from proctor.errors import TaskError, nearest
 from proctor.tasks.spec import PromptSpec
 from proctor.types import Item
 
+DRAWS_KEPT = 1 << 16  # a draw takes 30 µs, and every request is rendered three times: to check it, to ask it, to write it down
+
 
 class Shots:
     """Chooses examples for any item of a task.
@@ -41,6 +43,7 @@ class Shots:
         self.question = question
         self.hashes = array("q", (hash(question(item)) for item in self.pool))  # the texts of a large pool would take its memory again
         self.by_target: list[list[int]] = []
+        self._draws: dict[str, tuple[int, ...]] = {}
         if spec.choose == "fixed":
             self._fix()
         elif spec.choose == "stratified":
@@ -62,10 +65,17 @@ class Shots:
 
     def of(self, item: Item, question: str) -> list[Item]:
         """The examples for `item`, whose rendered question is `question`. Raises `TaskError` where the pool is too small."""
+        drawn = self._draws.get(item.id)
+        if drawn is None:
+            drawn = tuple(self._draw(item, question))
+            if len(self._draws) < DRAWS_KEPT:
+                self._draws[item.id] = drawn
+        return [self.pool[index] for index in drawn]
+
+    def _draw(self, item: Item, question: str) -> list[int]:
         wanted = self.spec.shots
         if wanted == 0:
             return []
-
         its_hash = hash(question)
 
         def fits(index: int) -> bool:
@@ -76,13 +86,13 @@ class Shots:
 
         if self.spec.choose == "fixed":
             # An item that is itself one of the fixed examples is asked with the others.
-            return [self.pool[index] for index in range(len(self.pool)) if fits(index)]
+            return [index for index in range(len(self.pool)) if fits(index)]
         rng = Random(seeded("shots", self.spec.seed, self.task, item.id))
         found: list[int] = []
         for index in self._candidates(rng, fits):
             found.append(index)
             if len(found) == wanted:
-                return [self.pool[index] for index in found]
+                return found
         raise TaskError(
             f"task '{self.task}': {wanted} examples asked for, but only {len(found)} can go before item '{item.id}'; "
             "lower prompt.shots or give more examples with data.shots"
