@@ -9,7 +9,8 @@ import io
 import math
 import sys
 import zlib
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -99,35 +100,55 @@ def read_file(path: Path, name: str, columns: list[str] | None = None, delimiter
         kinds = " ".join(FORMATS)
         raise DataError(f"{name}: unknown kind of file; expected a name that ends in one of {kinds}, or these with .gz or .zst")
     try:
+        if formats[0] in (".jsonl", ".ndjson"):  # a line at a time: the bytes of a large file are as much again as its rows
+            with path.open("rb") as file:
+                return _with_rows(_jsonl(_lines(_chunks(file, formats[1], name)), name))
         data = _read_bytes(path, formats[1], name)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(f"{name}: cannot be read: {reason}") from None
     if not data:
         raise DataError(f"{name}: the file is empty")
-    if formats[0] in (".jsonl", ".ndjson"):
-        table = _jsonl(data, name)
-    elif formats[0] == ".json":
+    if formats[0] == ".json":
         table = _json(data, name)
     elif formats[0] == ".parquet":
         table = _parquet(data, name)
     else:
         table = _delimited(data, name, (delimiter or ",") if formats[0] == ".csv" else "\t", columns)
+    return _with_rows(table)
+
+
+def _with_rows(table: Table) -> Table:
     if not table.rows:
-        raise DataError(f"{name}: the file has no rows")
+        raise DataError(f"{table.name}: the file has no rows")
     return table
 
 
 def _read_bytes(path: Path, compression: str, name: str) -> bytes:
     with path.open("rb") as file:
-        chunks = {"": _raw, ".gz": _gunzip, ".zst": _unzstd}[compression](file, name)
-        kept, size = [], 0
-        for chunk in chunks:
-            size += len(chunk)
-            if size > MAX_BYTES:
-                raise DataError(f"{name}: more than {MAX_BYTES:,} bytes{' decompressed' if compression else ''}; split the file")
-            kept.append(chunk)
-    return b"".join(kept)
+        return b"".join(_chunks(file, compression, name))
+
+
+def _chunks(file: BinaryIO, compression: str, name: str) -> Iterator[bytes]:
+    size = 0
+    for chunk in {"": _raw, ".gz": _gunzip, ".zst": _unzstd}[compression](file, name):
+        size += len(chunk)
+        if size > MAX_BYTES:
+            raise DataError(f"{name}: more than {MAX_BYTES:,} bytes{' decompressed' if compression else ''}; split the file")
+        yield chunk
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines, without their ends; the last one may be empty."""
+    begun = [b""]
+    for chunk in chunks:
+        first, *others = chunk.split(b"\n")
+        begun.append(first)
+        if others:
+            yield b"".join(begun)
+            yield from others[:-1]
+            begun = [others[-1]]
+    yield b"".join(begun)
 
 
 def _raw(file: BinaryIO, name: str) -> Iterator[bytes]:
@@ -165,15 +186,22 @@ def _text(data: bytes, name: str) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        at = f"byte {error.start} (0x{data[error.start]:02x})"
-        raise DataError(f"{name} line {line}: not UTF-8 at {at}; save the file as UTF-8") from None
+        raise _not_utf8(name, line, error.start, data[error.start]) from None
 
 
-def _jsonl(data: bytes, name: str) -> Table:
+def _not_utf8(name: str, line: int, place: int, byte: int) -> DataError:
+    return DataError(f"{name} line {line}: not UTF-8 at byte {place} (0x{byte:02x}); save the file as UTF-8")
+
+
+def _jsonl(lines: Iterable[bytes], name: str) -> Table:
     decode = msgspec.json.Decoder().decode
     rows: list[dict[str, Any]] = []
-    lines: list[int] = []
-    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+    numbers = array("q")
+    begins = next_begins = 0
+    for number, line in enumerate(lines, 1):
+        begins, next_begins = next_begins, next_begins + len(line) + 1
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
         if not line or line.isspace():
             continue
         try:
@@ -181,13 +209,24 @@ def _jsonl(data: bytes, name: str) -> Table:
         except (msgspec.MsgspecError, RecursionError) as error:
             raise DataError(f"{name} line {number}: {_json_problem(error, line)}") from None
         except UnicodeDecodeError:
-            _text(data, name)
-            raise
+            place = _undecodable(line)
+            raise _not_utf8(name, number, begins + place, line[place]) from None
         if not isinstance(row, dict):
             raise DataError(f"{name} line {number}: expected an object {{…}}, got {_json_kind(row)}")
         rows.append(row)
-        lines.append(number)
-    return Table(name, rows, lines)
+        numbers.append(number)
+    if next_begins <= 1:
+        raise DataError(f"{name}: the file is empty")
+    return Table(name, rows, numbers)
+
+
+def _undecodable(line: bytes) -> int:
+    """Where it is not UTF-8."""
+    try:
+        line.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    raise AssertionError(line)
 
 
 def _json(data: bytes, name: str) -> Table:
@@ -197,7 +236,7 @@ def _json(data: bytes, name: str) -> Table:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         first = data.lstrip().split(b"\n", 1)[0]
         if _is_object(first):
-            return _jsonl(data, name)
+            return _jsonl(_lines([data]), name)
         _text(data, name)
         raise DataError(f"{name}: {_json_problem(error, data)}") from None
     if isinstance(value, list):
