@@ -34,8 +34,8 @@ def write_attempts(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     try:
         shutil.rmtree(parts, ignore_errors=True)
         block: list[Mapping[str, Any]] = []
-        count = characters = 0
-        for one in rows:
+        total = count = characters = 0
+        for total, one in enumerate(rows, 1):  # noqa: B007 - counted for the size of row groups
             block.append(one)
             characters += len(one["request"]) + len(one["text"] or "")
             if len(block) >= ROWS_AT_ONCE or characters >= CHARACTERS_AT_ONCE:
@@ -47,7 +47,9 @@ def write_attempts(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
             last.write_parquet(partial, compression="zstd")
         else:
             last.write_parquet(parts / f"{count:06}.parquet", compression="lz4")
-            pl.scan_parquet(sorted(parts.glob("*.parquet")), glob=False).sink_parquet(partial, compression="zstd", maintain_order=True)
+            # Row groups of a block's size, not of Polars' own: several are in memory at once, which for a million attempts took 300 MB.
+            together = pl.scan_parquet(sorted(parts.glob("*.parquet")), glob=False)
+            together.sink_parquet(partial, compression="zstd", maintain_order=True, row_group_size=max(1, total // count))
         partial.replace(path)
     except (OSError, pl.exceptions.ComputeError) as error:
         raise StoreError(

@@ -13,6 +13,7 @@ from proctor.tasks.template import Template, is_template
 from proctor.types import Item
 
 Row = dict[str, Any]
+_NO_METADATA: dict[str, Any] = {}  # the same for all items without: of a million, theirs would take 64 MB
 LETTERS = string.ascii_uppercase
 
 
@@ -62,7 +63,7 @@ def build_items(rows: Sequence[Row], spec: ItemSpec, *, choice: bool, where: str
         positions[name] = index
         group = _text(read_group(row, index)) if read_group else ""
         metadata = {column: _column(row, column, "item.metadata", where, row_name(index)) for column in spec.metadata}
-        items.append(Item(name, row, choices, target, group, metadata))
+        items.append(Item(name, row, choices, target, group, metadata or _NO_METADATA))
     return tuple(items)
 
 
