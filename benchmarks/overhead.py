@@ -2,9 +2,9 @@
 
     python benchmarks/overhead.py [ITEMS] [--only WORDS]
 
-Made-up tasks of ITEMS items (default 20,000) in JSON-lines files, each in a process of its own, on `baseline:random`: questions of 45 words, four
-choices of six; without examples and with five, which make a prompt of some 1,700 to 2,700 characters. Prints the CPU time of each stretch in
-microseconds per attempt, the wall time and the peak memory.
+Made-up tasks of ITEMS items (default 20,000) in JSON-lines files, each in a process of its own, on `baseline:random`: questions of 45
+words, four choices of six; without examples and with five, which make a prompt of some 1,700 to 2,700 characters. Prints the CPU time of
+each stretch in microseconds per attempt, the wall time and the peak memory.
 """
 
 import argparse
@@ -19,10 +19,8 @@ from pathlib import Path
 import proctor
 from proctor.engine.run import Observer
 
-WORDS = (
-    "the of a river which year first city under measure between light system often several number called large found water energy state "
-    "during known change process following example north field small century pressure increase cell result surface person law used"
-).split()
+TEXT = """the of a river which year first city under measure between light system often several number called large found water energy
+state during known change process following example north field small century pressure increase cell result surface person law"""
 
 FREE = """
 response: {kind: generate, max_tokens: 8}
@@ -40,7 +38,7 @@ TASKS = {
 
 
 def text(rng, words):
-    return " ".join(rng.choices(WORDS, k=words)).capitalize()
+    return " ".join(rng.choices(TEXT.split(), k=words)).capitalize()
 
 
 def write_items(path, count):
@@ -79,7 +77,9 @@ def main():
     parser.add_argument("items", type=int, nargs="?", default=20_000)
     parser.add_argument("--only", default="", help="the tasks whose names have these words")
     args = parser.parse_args()
-    print(f"{args.items:,} items       CPU, µs each:{'load':>7}{'plan':>7}{'ask':>7}{'write':>7}{'attempt':>9}{'wall, s':>9}{'peak, MiB':>11}")
+    print(
+        f"{args.items:,} items       CPU, µs each:{'load':>7}{'plan':>7}{'ask':>7}{'write':>7}{'attempt':>9}{'wall, s':>9}{'peak, MiB':>11}"
+    )
     context = multiprocessing.get_context("spawn")
     for name, keys in TASKS.items():
         if args.only not in name:

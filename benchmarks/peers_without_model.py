@@ -1,4 +1,4 @@
-"""What the harness itself costs, beside lm-evaluation-harness and Inspect: 20,000 items without a model, and the start to the first request.
+"""What the harness itself costs, beside lm-evaluation-harness and Inspect: 20,000 items without a model, and the first request.
 
     python benchmarks/peers_without_model.py --lm-eval PYTHON [--inspect PYTHON] [--items 20000] [--rounds 2]
 
@@ -7,11 +7,11 @@ PYTHON is the interpreter of the peer's own environment:
     python -m venv lmeval; lmeval/bin/pip install torch==2.13.0; lmeval/bin/pip install "lm_eval[hf,api]==0.4.13"
     python -m venv inspect; inspect/bin/pip install inspect-ai openai
 
-Whole commands in turn, each a process of its own, all of whose answers are kept on the disk: `proctor run` and `lm-eval run --log_samples`
-over the same made-up JSON-lines file. Free answers: `baseline:majority` and lm-eval's `dummy` both answer "lol" to everything, which is right for one
-item in four, so that both must report the same number. Four choices: both guess, so that both must report a quarter within four standard errors.
-Inspect's `mockllm/model` answers the same text to everything. Then 20 items at a server here that answers at once, and what passes until
-its first request.
+Whole commands in turn, each a process of its own, all of whose answers are kept on the disk: `proctor run` and `lm-eval run
+--log_samples` over the same made-up JSON-lines file. Free answers: `baseline:majority` and lm-eval's `dummy` both answer "lol" to
+everything, which is right for one item in four, so that both must report the same number. Four choices: both guess, so that both must
+report a quarter within four standard errors. Inspect's `mockllm/model` answers the same text to everything. Then 20 items at a server
+here that answers at once, and what passes until its first request.
 """
 
 import argparse
@@ -27,7 +27,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-WORDS = "the of a river year first city under measure between light system often several number called large found water energy state".split()
+TEXT = "the of a river year first city under measure between light system often several number called large found water energy state"
 PROCTOR = """
 task: free
 data: {files: items.jsonl}
@@ -71,7 +71,8 @@ from inspect_ai.solver import generate
 
 @task
 def free():
-    return Task(json_dataset("FOLDER/items.jsonl", FieldSpec(input="question", target="target", id="id")), solver=generate(), scorer=exact())
+    data = json_dataset("FOLDER/items.jsonl", FieldSpec(input="question", target="target", id="id"))
+    return Task(data, solver=generate(), scorer=exact())
 """
 
 
@@ -79,16 +80,26 @@ def write_items(path, count):
     rng = random.Random(count)
     with path.open("w") as file:
         for k in range(count):
-            question = " ".join(rng.choices(WORDS, k=45)).capitalize()
-            choices = [f"{' '.join(rng.choices(WORDS, k=6))} {letter}" for letter in "abcd"]
-            row = {"id": f"i{k}", "question": f"{question} {k}?", "choices": choices, "right": k % 4, "target": "lol" if k % 4 == 0 else f"w{k}"}
+            question = " ".join(rng.choices(TEXT.split(), k=45)).capitalize()
+            choices = [f"{' '.join(rng.choices(TEXT.split(), k=6))} {letter}" for letter in "abcd"]
+            row = {
+                "id": f"i{k}",
+                "question": f"{question} {k}?",
+                "choices": choices,
+                "right": k % 4,
+                "target": "lol" if k % 4 == 0 else f"w{k}",
+            }
             file.write(json.dumps(row) + "\n")
 
 
 def write_tasks(folder):
     for text, kind in ((PROCTOR, "proctor"), (LM_EVAL, "lm_eval")):
         (folder / kind).mkdir()
-        for one in text.replace("FOLDER", str(folder)).replace("items.jsonl", "items.jsonl" if kind == "lm_eval" else "../items.jsonl").split("==="):
+        for one in (
+            text.replace("FOLDER", str(folder))
+            .replace("items.jsonl", "items.jsonl" if kind == "lm_eval" else "../items.jsonl")
+            .split("===")
+        ):
             name = re.search(r"task: (\w+)", one)[1]
             (folder / kind / f"{name}.yaml").write_text(one)
     (folder / "inspect_free.py").write_text(INSPECT.replace("FOLDER", str(folder)))
@@ -98,7 +109,12 @@ class Run:
     """One whole command: seconds, CPU seconds and peak memory of the process (MiB)."""
 
     def __init__(self, command, folder):
-        environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hf"), "OPENAI_API_KEY": "none", "TOKENIZERS_PARALLELISM": "false"}
+        environment = os.environ | {
+            "HF_HUB_OFFLINE": "1",
+            "HF_HOME": str(folder / "hf"),
+            "OPENAI_API_KEY": "none",
+            "TOKENIZERS_PARALLELISM": "false",
+        }
         began = time.perf_counter()
         with (folder / "said").open("wb") as said:
             process = subprocess.Popen(command, cwd=folder, env=environment, stdout=said, stderr=said)
@@ -171,7 +187,13 @@ class Server(BaseHTTPRequestHandler):
         Server.first = Server.first or time.perf_counter()
         self.rfile.read(int(self.headers["Content-Length"]))
         message = {"role": "assistant", "content": "lol"}
-        body = {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+        body = {
+            "id": "1",
+            "object": "chat.completion",
+            "created": 0,
+            "model": "m",
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        }
         said = json.dumps(body | {"usage": {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10}}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -187,7 +209,13 @@ def first_request(folder, args):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     base = f"http://127.0.0.1:{server.server_port}/v1"
-    chat = ["--model", "local-chat-completions", "--model_args", f"base_url={base}/chat/completions,model=m,num_concurrent=8", "--apply_chat_template"]
+    chat = [
+        "--model",
+        "local-chat-completions",
+        "--model_args",
+        f"base_url={base}/chat/completions,model=m,num_concurrent=8",
+        "--apply_chat_template",
+    ]
     commands = {
         "proctor": lambda k: proctor_command(f"{base}?api=chat#m", "free", f"first-ours-{k}"),
         "lm-eval": lambda k: lm_eval_command(args.lm_eval, "free", f"first-theirs-{k}", *chat),

@@ -2,9 +2,11 @@
 
 import errno
 import os
+import threading
 
 import pytest
 
+from proctor.engine import journal as journal_module
 from proctor.engine.journal import Entry, Journal
 from proctor.errors import StoreError
 from proctor.types import Response
@@ -91,3 +93,62 @@ def test_a_full_disk_leaves_whole_lines(tmp_path, monkeypatch):
         journal.append(entry(2))
     with Journal(path) as journal:
         assert [journal.get(("t", f"i{k}", 0)) for k in range(3)] == [entry(0), None, entry(2)]
+
+
+def test_no_answer_waits_for_the_disk(tmp_path, monkeypatch):
+    """Lines are written at once while an earlier group of them is being brought to the disk."""
+    go_on, begun = threading.Event(), threading.Event()
+    synced = []
+
+    def slow_disk(file: int) -> None:
+        synced.append(os.fstat(file).st_size)
+        begun.set()
+        assert go_on.wait(20)
+
+    monkeypatch.setattr(journal_module, "SYNC_SECONDS", 0.0)
+    monkeypatch.setattr(os, "fsync", slow_disk)
+    path = tmp_path / "journal.jsonl"
+    with Journal(path) as journal:
+        journal.append(entry(0))
+        assert begun.wait(20)
+        for k in range(1, 5):
+            journal.append(entry(k))
+        assert path.read_bytes().count(b"\n") == 5
+        assert synced == [path.read_bytes().index(b"\n") + 1]
+        go_on.set()
+        journal.sync()
+        assert synced[-1] == path.stat().st_size
+
+
+def test_a_disk_that_fails_behind_the_back_is_said_at_the_next_answer(tmp_path, monkeypatch):
+    def broken_disk(file: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    path = tmp_path / "journal.jsonl"
+    with Journal(path) as journal:
+        monkeypatch.setattr(journal_module, "SYNC_SECONDS", 0.0)
+        monkeypatch.setattr(os, "fsync", broken_disk)
+        journal.append(entry(0))
+        for thread in threading.enumerate():
+            if thread.name == "proctor-journal":
+                thread.join()
+        with pytest.raises(StoreError, match="Input/output error; everything answered before is kept"):
+            journal.append(entry(1))
+        monkeypatch.undo()
+        journal.sync()
+    with Journal(path) as journal:
+        assert journal.answered(("t", "i0", 0))
+
+
+def test_tasks_and_epochs_are_told_apart(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    keys = [("t", "i", 0), ("t", "i", 1), ("u", "i", 0)]
+    with Journal(path) as journal:
+        for number, key in enumerate(keys):
+            journal.append(Entry(*key, f"h{number}", Response(text=str(number))))
+        journal.append(Entry(*keys[0], "h9", Response(text="again")))
+        assert len(journal) == 3
+    with Journal(path) as journal:
+        assert [journal.get(key).response.text for key in keys] == ["again", "1", "2"]
+        assert journal.get(("u", "i", 1)) is None
+        assert not journal.answered(("v", "i", 0))

@@ -214,6 +214,30 @@ def test_a_response_comes_back_from_parquet(several, tmp_path_factory):
     assert [response_of(values) for values in pl.read_parquet(path).iter_rows(named=True)] == several
 
 
+nested = st.none() | st.lists(st.lists(finite, max_size=3).map(tuple), max_size=3).map(tuple)
+
+
+@given(values=st.lists(nested, max_size=8))
+@settings(deadline=None)
+def test_lists_of_every_shape_are_as_polars_makes_them(values):
+    kind = schema()["loglikelihoods"]
+    assert attempts._lists("x", values, kind).to_list() == pl.Series("x", values, kind).to_list()
+    flat = [None if value is None else tuple(len(row) for row in value) for value in values]
+    counts = attempts._lists("x", flat, schema()["token_counts"])
+    assert counts.to_list() == pl.Series("x", flat, schema()["token_counts"]).to_list()
+    assert counts.dtype == schema()["token_counts"]
+
+
+def test_long_prompts_make_smaller_blocks(tmp_path, monkeypatch):
+    given_rows = list(rows([TEXT] * 9))
+    write_attempts(tmp_path / "one.parquet", given_rows)
+    monkeypatch.setattr(attempts, "CHARACTERS_AT_ONCE", 3 * len(given_rows[0]["request"]))
+    write_attempts(tmp_path / "several.parquet", given_rows)
+    assert pq.ParquetFile(tmp_path / "one.parquet").num_row_groups == 1
+    assert pq.ParquetFile(tmp_path / "several.parquet").num_row_groups >= 3
+    assert_frame_equal(pl.read_parquet(tmp_path / "one.parquet"), pl.read_parquet(tmp_path / "several.parquet"))
+
+
 @pytest.mark.parametrize("count", [0, 1, 3, 6, 7])
 def test_several_blocks_equal_one(count, tmp_path, monkeypatch):
     # The first block has no likelihoods at all: its columns must have their types all the same.

@@ -441,3 +441,16 @@ def test_real_files(pattern, columns, count):
     rows = read(SHARED, files=pattern, columns=columns)
     assert len(rows.rows) == count
     assert rows.where(count - 1)
+
+
+@given(
+    rows=st.lists(st.dictionaries(st.sampled_from("ab"), st.text(max_size=5) | st.integers(-9, 9), min_size=1), min_size=1, max_size=6),
+    blank=st.integers(0, 3),
+    end=st.sampled_from(["", "\n", "\n \n"]),
+    step=st.integers(1, 9),
+)
+def test_json_lines_are_the_same_in_whatever_pieces_they_are_read(rows, blank, end, step):
+    data = ("\ufeff" + "\n" * blank + "\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + end).encode()
+    table = files._jsonl(files._lines(data[k : k + step] for k in range(0, len(data), step)), "x")
+    assert table.rows == rows
+    assert list(table.lines) == [blank + 1 + k for k in range(len(rows))]
