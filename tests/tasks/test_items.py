@@ -51,7 +51,7 @@ def test_a_target_of_several_parts():
     ],
 )
 def test_targets_however_written(value, choices, written_as, index):
-    assert choice_target(value, choices, written_as, "here") == index
+    assert choice_target(value, choices, written_as) == index
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_targets_however_written(value, choices, written_as, index):
 )
 def test_a_target_is_never_guessed(value, choices, message):
     with pytest.raises(DataError, match=message):
-        choice_target(value, choices, None, "here")
+        choice_target(value, choices, None)
 
 
 @pytest.mark.parametrize(

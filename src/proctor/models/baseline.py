@@ -17,6 +17,7 @@ from proctor.models.base import Ask, Kind, Model
 from proctor.models.options import read_options
 from proctor.types import Item, Likelihood, Response
 
+_LN_256 = math.log(256)
 _NAMES = ("random", "majority")
 
 
@@ -123,13 +124,14 @@ def _letter(index: int, item: Item) -> str:
 def _likelihoods(texts: tuple[str, ...], prompts: int, chosen: int | None) -> Response:
     lengths = [len(text.encode("utf-8", "surrogatepass")) for text in texts]
     if chosen is None:
-        values = tuple(-length * math.log(256) for length in lengths)
+        values = [-length * _LN_256 for length in lengths]
     else:
-        values = tuple(0.0 if i == chosen else -1e-6 * max(1, length) for i, length in enumerate(lengths))
+        values = [-1e-6 * (length or 1) for length in lengths]
+        values[chosen] = 0.0
     # The same without the question would take the choice away again: there, all are alike.
-    rows = (values, *[tuple(0.0 for _ in texts)] * (prompts - 1))
-    greedy = tuple(tuple(i == chosen for i in range(len(texts))) for _ in range(prompts))
-    return Response(loglikelihoods=rows, greedy=greedy, token_counts=tuple(max(1, length) for length in lengths))
+    rows = (tuple(values), *[(0.0,) * len(texts)] * (prompts - 1))
+    greedy = (tuple([i == chosen for i in range(len(texts))]),) * prompts
+    return Response(loglikelihoods=rows, greedy=greedy, token_counts=tuple([length or 1 for length in lengths]))
 
 
 def open_baseline(scheme: str, path: str, options: dict[str, str], uri: str) -> BaselineModel:

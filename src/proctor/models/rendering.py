@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ from proctor.models.base import plain_text
 from proctor.models.prefix_tree import Scored
 from proctor.types import Message, Prompt
 
+# A context's tokens stand fast where they begin a word so many characters before its end; nearer to it, what follows can change them.
+SETTLED = 64
 UNTRIED = "Proctor asks whether the template shows this."
 
 
@@ -31,6 +34,15 @@ class Rendered:
     text: str
     delimiter: str
     special: bool
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A text that others begin with: its tokens, how many of them stand fast whatever follows, and the text of the others."""
+
+    ids: list[int]
+    fast: int
+    rest: str
 
 
 class Renderer:
@@ -111,45 +123,87 @@ class Renderer:
 
     def encode(self, text: str, special: bool) -> list[int]:
         """Token ids. The tokenizer's own special tokens are added where `special` says so and the text does not begin with BOS already."""
+        ids: list[int] = self._encoded(text, special)["input_ids"]
+        return ids
+
+    def _encoded(self, text: str, special: bool) -> Any:
         bos = self.tokenizer.bos_token
         if special and bos and text.startswith(bos):
             special = False
-        ids: list[int] = self.tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
-        return ids
+        return self.tokenizer(text, add_special_tokens=special, verbose=False)
+
+    def _begun(self, text: str, special: bool) -> _Begun:
+        """The tokens of `text`, and where a text that goes on from it can be encoded from.
+
+        A tokenizer works word by word (pre-token by pre-token), so that a word's tokens do not depend on the words after it. Where
+        a word begins, `SETTLED` characters before the end, the rest is encoded by itself; only if that gives the very tokens that stand
+        there are those before it kept. Otherwise (one word, a tokenizer without offsets, one that begins or ends a text in its own way) none are.
+        """
+        encoded = self._encoded(text, special)
+        ids: list[int] = encoded["input_ids"]
+        nothing_kept = _Begun(ids, 0, text)
+        if not getattr(self.tokenizer, "is_fast", False) or len(text) <= SETTLED:
+            return nothing_kept
+        words, offsets = encoded.encodings[0].word_ids, encoded.encodings[0].offsets
+        for first in range(len(ids) - 1, 0, -1):
+            start = offsets[first][0]
+            if start > len(text) - SETTLED or words[first] is None or words[first] == words[first - 1]:
+                continue
+            # Whether a word's space counts as its beginning depends on the tokenizer.
+            for place in (start, start - 1, start + 1):
+                if place > 0 and self.encode(text[place:], special=False) == ids[first:]:
+                    return _Begun(ids, first, text[place:])
+            return nothing_kept
+        return nothing_kept
+
+    def _going_on(self, begun: _Begun, more: str, special: bool) -> list[int]:
+        if not begun.fast:
+            return self.encode(begun.rest + more, special)
+        return begun.ids[: begun.fast] + self.encode(begun.rest + more, special=False)
 
     def scored(self, rendered: Rendered, continuation: str, max_length: int) -> list[Scored]:
-        """What is to be scored for one continuation: one sequence, or windows where a text without context is longer than the model's.
+        """What is to be scored for one continuation; see `scored_all`."""
+        return self.scored_all(rendered, [continuation], max_length)[0]
+
+    def scored_all(self, rendered: Rendered, continuations: Sequence[str], max_length: int) -> list[list[Scored]]:
+        """What is to be scored for each continuation of one context: one sequence, or windows where a text without context is longer than
+        the model's.
 
         The rules are lm-evaluation-harness's. White space at the end of the context belongs to the continuation; both are encoded
         together, and cut at as many tokens as the context has alone. Too long a sequence keeps its last `max_length` + 1 tokens (the last
         is predicted, never read). Without context, the prefix token stands before the text; it is not scored.
 
+        A long context is encoded once, and with each continuation only its last words again.
+
         Raises:
             CannotRenderError: nothing would be scored, or there is nothing to condition on.
         """
         context = rendered.text
-        continuation = rendered.delimiter + continuation
-        if context.strip() or (context and rendered.special is False):
-            cut = len(context.rstrip())
-            context, continuation = context[:cut], context[cut:] + continuation
-            before = self.encode(context, rendered.special)
-        else:
-            continuation = context + continuation
-            before = []
-        if not before:
-            if self.prefix_token is None:
-                raise CannotRenderError("a text without context cannot be scored: the tokenizer has neither a BOS nor an EOS token")
-            tokens = self.encode(continuation, special=False)
-            if tokens and tokens[0] == self.prefix_token:
-                tokens = tokens[1:]
-            if not tokens:
-                raise CannotRenderError("the continuation has no tokens")
-            return rolling(tokens, self.prefix_token, max_length)
-        after = self.encode(context + continuation, rendered.special)[len(before) :]
-        if not after:
-            raise CannotRenderError("the continuation adds no tokens to the context")
-        tokens = [*before, *after][-(max_length + 1) :]
-        return [Scored(tuple(tokens), max(1, len(tokens) - len(after)), len(before) + len(after) - len(tokens))]
+        if not context.strip() and not (context and rendered.special is False):
+            return [self._scored_alone(context + rendered.delimiter + one, max_length) for one in continuations]
+        cut = len(context.rstrip())
+        between = context[cut:] + rendered.delimiter
+        begun = self._begun(context[:cut], rendered.special)
+        if not begun.ids:
+            return [self._scored_alone(between + one, max_length) for one in continuations]
+        found = []
+        for one in continuations:
+            after = self._going_on(begun, between + one, rendered.special)[len(begun.ids) :]
+            if not after:
+                raise CannotRenderError("the continuation adds no tokens to the context")
+            tokens = [*begun.ids, *after][-(max_length + 1) :]
+            found.append([Scored(tuple(tokens), max(1, len(tokens) - len(after)), len(begun.ids) + len(after) - len(tokens))])
+        return found
+
+    def _scored_alone(self, text: str, max_length: int) -> list[Scored]:
+        if self.prefix_token is None:
+            raise CannotRenderError("a text without context cannot be scored: the tokenizer has neither a BOS nor an EOS token")
+        tokens = self.encode(text, special=False)
+        if tokens and tokens[0] == self.prefix_token:
+            tokens = tokens[1:]
+        if not tokens:
+            raise CannotRenderError("the continuation has no tokens")
+        return rolling(tokens, self.prefix_token, max_length)
 
 
 def rolling(tokens: list[int], prefix: int, max_length: int) -> list[Scored]:

@@ -52,8 +52,9 @@ class Summary:
         before = len(self.item_of)
         self.item_of.append(index)
         self.states[score.state] += 1
-        for name in score.values.keys() - self.values.keys():
-            self.values[name] = array("d", [math.nan]) * before
+        for name in score.values:
+            if name not in self.values:
+                self.values[name] = array("d", [math.nan]) * before
         for name, column in self.values.items():
             column.append(score.values.get(name, math.nan))
         if self._answers_used:

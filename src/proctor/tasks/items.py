@@ -50,7 +50,10 @@ def build_items(rows: Sequence[Row], spec: ItemSpec, *, choice: bool, where: str
             raise DataError(f"{where}: {row_name(index)}: {len(choices)} choices; at most {len(LETTERS)} can be lettered")
         target = read_target(row, index)
         if choice:
-            target = choice_target(target, choices, spec.target_as, f"{where}: {row_name(index)}")
+            try:
+                target = choice_target(target, choices, spec.target_as)
+            except DataError as error:
+                raise DataError(f"{where}: {row_name(index)}: {error}") from None
         name = _text(read_id(row, index)) if read_id else _text(row["id"]) if row.get("id") not in (None, "") else content_hash(row, 12)
         named = read_id is not None or row.get("id") not in (None, "")
         if name in positions:
@@ -62,14 +65,14 @@ def build_items(rows: Sequence[Row], spec: ItemSpec, *, choice: bool, where: str
             name = f"{name}-{copies[name]}"
         positions[name] = index
         group = _text(read_group(row, index)) if read_group else ""
-        metadata = {column: _column(row, column, "item.metadata", where, row_name(index)) for column in spec.metadata}
-        items.append(Item(name, row, choices, target, group, metadata or _NO_METADATA))
+        metadata = _NO_METADATA
+        if spec.metadata:
+            metadata = {column: _column(row, column, "item.metadata", where, row_name(index)) for column in spec.metadata}
+        items.append(Item(name, row, choices, target, group, metadata))
     return tuple(items)
 
 
-def choice_target(
-    value: Any, choices: Sequence[str], written_as: Literal["index", "number", "letter", "text"] | None, where: str
-) -> int | list[int]:
+def choice_target(value: Any, choices: Sequence[str], written_as: Literal["index", "number", "letter", "text"] | None) -> int | list[int]:
     """The index of the right choice (or the indices, where `value` is a list), however it is written.
 
     Where nothing says how, every reading that fits is tried (text of a choice, letter, index from 0); two readings that name
@@ -79,11 +82,11 @@ def choice_target(
         DataError: no reading fits, or two differ.
     """
     if isinstance(value, list):
-        return [_one_target(one, choices, written_as, where) for one in value]
-    return _one_target(value, choices, written_as, where)
+        return [_one_target(one, choices, written_as) for one in value]
+    return _one_target(value, choices, written_as)
 
 
-def _one_target(value: Any, choices: Sequence[str], written_as: str | None, where: str) -> int:
+def _one_target(value: Any, choices: Sequence[str], written_as: str | None) -> int:
     text = str(value).strip()
     readings: dict[str, int] = {}
     if written_as in (None, "text") and text in (stripped := [choice.strip() for choice in choices]):
@@ -97,10 +100,10 @@ def _one_target(value: Any, choices: Sequence[str], written_as: str | None, wher
         readings["number"] = whole - 1
     if not readings:
         form = f"as its {written_as}" if written_as else "as its text, letter or index"
-        raise DataError(f"{where}: the target {value!r} names none of the {len(choices)} choices {form}: {_shown(choices)}")
+        raise DataError(f"the target {value!r} names none of the {len(choices)} choices {form}: {_shown(choices)}")
     if len(set(readings.values())) > 1:
         raise DataError(
-            f"{where}: the target {value!r} can be read as {' or '.join(f'{how} ({choices[i]!r})' for how, i in readings.items())}; "
+            f"the target {value!r} can be read as {' or '.join(f'{how} ({choices[i]!r})' for how, i in readings.items())}; "
             "say which with item.target_as: text, letter, index or number"
         )
     return next(iter(readings.values()))
