@@ -136,8 +136,9 @@ class Renderer:
         """The tokens of `text`, and where a text that goes on from it can be encoded from.
 
         A tokenizer works word by word (pre-token by pre-token), so that a word's tokens do not depend on the words after it. Where
-        a word begins, `SETTLED` characters before the end, the rest is encoded by itself; only if that gives the very tokens that stand
-        there are those before it kept. Otherwise (one word, a tokenizer without offsets, one that begins or ends a text in its own way) none are.
+        a word begins, `SETTLED` characters before the end, the rest is encoded by itself; only if that gives the very tokens that
+        stand there are those before it kept. Otherwise (one word, a tokenizer without offsets, one that begins or ends a text in its
+        own way) none are.
         """
         encoded = self._encoded(text, special)
         ids: list[int] = encoded["input_ids"]
