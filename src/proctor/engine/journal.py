@@ -4,9 +4,9 @@ One JSON object a line: `{"task", "item", "epoch", "hash", "reused", "response"}
 by a crash or a full disk is dropped when the journal is opened again. One process at a time.
 
 What a system call has written is the kernel's, and outlives `kill -9`. It takes 1 µs, so nothing is won by holding lines back to write
-several together, and what is held back would be lost. What takes long, up to a tenth of a second and more, is bringing them to the disk
-itself, which only a power cut makes necessary. That is done for a group of lines, whatever was written in the last two seconds, and in
-a thread of its own: no answer waits for it.
+several together, and what is held back would be lost. What can take long is bringing them to the disk itself, which only a power cut
+makes necessary. That is done for a group of lines, whatever was written in the last two seconds, and in a thread of its own: no answer
+waits for it.
 """
 
 from __future__ import annotations
