@@ -123,7 +123,7 @@ class LocalModel(Model):
         found = []
         for prompt in request.prompts:
             rendered = self.renderer.render(prompt)
-            found += [self.renderer.scored(rendered, continuation, self.max_length) for continuation in request.continuations]
+            found += self.renderer.scored_all(rendered, request.continuations, self.max_length)
         return found
 
     def to_write(self, request: Generate) -> Wanted:
