@@ -81,6 +81,8 @@ def parse(text: str) -> Node:
         mark = error.problem_mark or error.context_mark
         context = f" ({error.context})" if error.context else ""
         line = min(mark.line + 1, len(text.splitlines()) or 1) if mark else 1  # the end of the file counts as a line of its own
+        if error.problem and "nesting depth" in error.problem:  # newer parsers have a bound of their own
+            raise YamlError(line, f"nested deeper than {MAX_DEPTH} levels") from None
         raise YamlError(line, f"not YAML: {error.problem}{context}") from None
     except yaml.reader.ReaderError as error:
         # The C parser counts bytes, the other one characters: find the character itself.
