@@ -41,7 +41,7 @@ def times_asked(server):
 @pytest.fixture
 def cent(monkeypatch):
     """Every answer costs a cent."""
-    monkeypatch.setattr("proctor.models.openai.price", lambda model, provider, response: 0.01)
+    monkeypatch.setattr("proctor.models.openai.price", lambda model, provider, response, share: 0.01)
 
 
 def test_max_cost_stops_before_it_is_exceeded_and_the_same_call_continues(cent, tmp_path):
@@ -81,7 +81,7 @@ def test_an_answer_that_does_not_say_its_tokens_is_counted_by_its_length(monkeyp
     """A dollar a token: `echo: item 7` is 3 of 4 letters each, and the question 2."""
     monkeypatch.setattr(
         "proctor.models.openai.price",
-        lambda model, provider, response: None if response.input_tokens is None else response.input_tokens + response.output_tokens,
+        lambda model, provider, response, share: None if response.input_tokens is None else response.input_tokens + response.output_tokens,
     )
     reply = {"choices": [{"message": {"content": "echo: item 7"}, "finish_reason": "stop"}]}
     with FaultyServer(reply=reply, delay=0.02) as server, pytest.raises(RunStopped, match="max-cost"):

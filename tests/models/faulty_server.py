@@ -42,8 +42,7 @@ class FaultyServer:
     async def _main(self):
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         app = web.Application()
-        for path in ("chat/completions", "completions", "messages"):
-            app.router.add_post(f"/v1/{path}", self._handle)
+        self.routes(app.router)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -52,6 +51,10 @@ class FaultyServer:
         self._ready.set()
         await self._stop.wait()
         await runner.cleanup()
+
+    def routes(self, router):
+        for path in ("chat/completions", "completions", "messages"):
+            router.add_post(f"/v1/{path}", self._handle)
 
     async def _handle(self, request):
         answer = {"/v1/chat/completions": self._chat, "/v1/completions": self._completion, "/v1/messages": self._message}[request.path]

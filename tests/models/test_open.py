@@ -75,7 +75,7 @@ def test_what_is_written_is_read_back(scheme, path, options):
         ("http://h/v1#m?api=talk", "option api=talk: invalid enum value 'talk'"),
         (
             "http://h/v1#m?max_tokens=3",
-            "unknown option 'max_tokens'; options here: concurrency, timeout, tries, key_env, rpm, tpm, hedge, stream, api",
+            "unknown option 'max_tokens'; options here: concurrency, timeout, tries, key_env, rpm, tpm, hedge, stream, batch, api",
         ),
         ("http://h/v1", r"which model\? write the name the server knows it by after '#': http://h/v1#NAME"),
         ("http://h:port/v1#m", "not a URL: Port"),

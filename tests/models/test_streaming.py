@@ -228,7 +228,7 @@ def test_hedging_does_not_feed_on_itself(monkeypatch):
     """
     draw = random.Random(5)
 
-    async def exchange(self, url, payload, call):
+    async def exchange(self, url, payload, call, headers=None):
         latency = draw.expovariate(40)
         await asyncio.sleep(latency)
         data = b'{"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]}'

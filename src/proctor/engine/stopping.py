@@ -148,6 +148,8 @@ class Stopping:
             requests = "1 request is" if under_way == 1 else f"{under_way} requests are"
             again = "; once more drops them" if self.interrupted else ""
             self._say(f"stopping: {requests} under way and waited for, at most {seconds:g} s{again}")
+        elif self._model.left_behind:
+            self._say(f"stopping: {self._model.left_behind}")
 
     def after(self, ask: Ask, response: Response) -> None:
         """An answer came: is that enough?"""

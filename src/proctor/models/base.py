@@ -99,6 +99,11 @@ class Model(abc.ABC):
         """Requests that have been sent and will have to be paid for."""
         return 0
 
+    @property
+    def left_behind(self) -> str | None:
+        """What goes on without us after a stop and will be fetched when the run is continued, as a sentence; None where nothing does."""
+        return None
+
     def finish_started(self, seconds: float) -> bool:
         """Begin nothing further: `answer` gives what is under way, for at most so many seconds, and ends; the rest stays unanswered.
 

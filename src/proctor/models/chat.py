@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from proctor.models.base import Preview, plain_text
-from proctor.models.connection import CallFailed
+from proctor.models.http_errors import Problem
 from proctor.types import Generate, Likelihood, Message, Prompt, Request
 
 _REFUSED = re.compile(r"support|deprecated|not permitted|not allowed|unknown|unrecognized|removed", re.IGNORECASE)
@@ -37,9 +37,8 @@ def finished_text(content: str, thinking: str, stop: tuple[str, ...], finish: An
     return (f"<think>{thinking}</think>\n{content}" if thinking else content), finish
 
 
-def refused_parameter(failed: CallFailed, candidates: list[str]) -> str | None:
+def refused_parameter(problem: Problem, candidates: list[str]) -> str | None:
     """Which of `candidates` a 400 complains about as such (not about its value): sending without it may do."""
-    problem = failed.problem
     if problem.status != 400 or not _REFUSED.search(problem.detail):
         return None
     for name in candidates:

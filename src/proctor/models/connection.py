@@ -18,7 +18,7 @@ from proctor.models.admission import Admission
 from proctor.models.http_errors import Problem, one_line, os_reason, read_problem, retry_after
 
 BODY_LIMIT = 64 * 2**20
-_FIRST_WAIT = 0.5  # seconds before the first retry; doubles
+_FIRST_WAIT = 0.1  # seconds before the first retry, soon, as most failures are of the moment; quadruples
 _LONGEST_WAIT = 60.0
 _QUICK_TRIES = 3  # for a server nobody has reached yet
 _RETRIED = frozenset({408, 409, 425, 429})  # and everything from 500
@@ -42,6 +42,7 @@ class HttpOptions(msgspec.Struct, frozen=True, kw_only=True):
         tpm: tokens a minute at most, in and out together.
         hedge: a request slower than this quantile of recent ones is sent a second time, and the first answer counts.
         stream: have texts sent as they are written, to know the time to the first token.
+        batch: hand requests in as batches, which are answered within a day, for less.
     """
 
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=4096)] | None = None
@@ -52,6 +53,13 @@ class HttpOptions(msgspec.Struct, frozen=True, kw_only=True):
     tpm: Annotated[float, msgspec.Meta(gt=0)] | None = None
     hedge: Annotated[float, msgspec.Meta(ge=0.5, lt=1)] | None = None
     stream: bool = False
+    batch: bool = False
+
+
+def check_batch(uri: str, options: HttpOptions) -> None:
+    """Raises `ModelError` for options that have no meaning with `batch`."""
+    if options.batch and (options.stream or options.hedge is not None):
+        raise ModelError(f"model {uri}: batch=true goes with neither stream nor hedge; leave them out")
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -62,18 +70,31 @@ class Endpoint(msgspec.Struct, frozen=True):
     secret: str | None = None
 
 
+class Upload(msgspec.Struct, frozen=True):
+    """A body that is no JSON of ours."""
+
+    data: bytes
+    content_type: str
+
+
 class Call(msgspec.Struct, Generic[T], frozen=True):
-    """How an answer is read.
+    """How an answer is asked for and read.
 
     Attributes:
         decode: the body as a value; raises `ValueError` for one that is none.
         begun: whether a streamed body so far holds the first token; None where nothing is streamed.
         tokens: tokens an answer took, in and out; None where it does not say.
+        method: of HTTP.
+        limit: bytes a body may have; None for 64 MiB.
+        tries: sendings before it is given up; None for what the options say.
     """
 
     decode: Callable[[bytes], T]
     begun: Callable[[bytes], bool] | None = None
     tokens: Callable[[T], int | None] | None = None
+    method: str = "POST"
+    limit: int | None = None
+    tries: int | None = None
 
 
 class Sent(msgspec.Struct, Generic[T]):
@@ -166,7 +187,7 @@ class Line:
         await self._session.close()
 
     async def send(self, path: str, body: Any, call: Call[T]) -> Sent[T]:
-        """POST `body` (as JSON) until it is answered.
+        """Send `body` (as JSON, an `Upload` as it stands, None for nothing) until it is answered.
 
         Sent again, after exponentially growing waits with jitter or what Retry-After says: 408, 409, 425, 429, 5xx; dropped connections;
         time-outs; bodies that `call.decode` refuses with `ValueError`. Meanwhile the connection serves other requests.
@@ -177,11 +198,14 @@ class Line:
             NotSentError: the line was closed before it went out.
         """
         try:
-            payload = _encode(body)
+            payload = body.data if isinstance(body, Upload) else b"" if body is None else _encode(body)
         except ValueError as error:  # half of a surrogate pair in a text
             raise CallFailed(f"the request cannot be written as JSON: {one_line(str(error))}", time.time(), [], Problem()) from None
         url = self.endpoint.base + path
-        tokens = len(payload) / _CHARACTERS_PER_TOKEN + (body.get("max_tokens") or body.get("max_completion_tokens") or 0)
+        headers = {"Content-Type": body.content_type} if isinstance(body, Upload) else None
+        tokens = 0.0
+        if isinstance(body, dict):
+            tokens = len(payload) / _CHARACTERS_PER_TOKEN + (body.get("max_tokens") or body.get("max_completion_tokens") or 0)
         started_at = began = 0.0
         reasons: list[str] = []
         while True:
@@ -190,10 +214,10 @@ class Line:
                 if not reasons:
                     started_at, began = time.time(), time.perf_counter()
                 try:
-                    answer = await (self._race(url, payload, call, tokens) if self._slow else self._exchange(url, payload, call))
+                    answer = await (self._race(url, payload, call, tokens) if self._slow else self._exchange(url, payload, call, headers))
                 except _TooLongError:
                     self.admission.failed(number)
-                    problem = Problem(200, f"an answer of more than {BODY_LIMIT // 2**20} MiB")
+                    problem = Problem(200, f"an answer of more than {(call.limit or BODY_LIMIT) // 2**20} MiB")
                     raise CallFailed(problem.detail, started_at, reasons, problem) from None
                 except (aiohttp.ClientError, OSError, UnicodeError) as error:
                     failure = self._no_answer(url, error)
@@ -211,7 +235,7 @@ class Line:
                     self.admission.failed(number)
             finally:
                 self.admission.leave()
-            wait = self._give_up_or_wait(failure, started_at, began, reasons)
+            wait = self._give_up_or_wait(failure, started_at, began, reasons, call.tries or self.options.tries)
             reasons.append(failure.what)
             await self.admission.rest(wait)
 
@@ -239,21 +263,21 @@ class Line:
             return _Failure("no connection", why, unreachable=True)
         return _Failure("connection dropped", one_line(f"{type(error).__name__}: {error}"))
 
-    def _give_up_or_wait(self, failure: _Failure, started_at: float, began: float, reasons: list[str]) -> float:
+    def _give_up_or_wait(self, failure: _Failure, started_at: float, began: float, reasons: list[str], most: int) -> float:
         """Seconds to wait before the next sending. Raises where there is to be none."""
         if failure.problem.status >= 300:
             self._raise_if_final(failure.problem, started_at, reasons)
         sendings = len(reasons) + 1
-        if failure.unreachable and not self._reached and sendings >= min(_QUICK_TRIES, self.options.tries):
+        if failure.unreachable and not self._reached and sendings >= min(_QUICK_TRIES, most):
             raise ModelError(f"no server answers at {self.endpoint.base}: {failure.why}; is it running?")
-        if sendings >= self.options.tries:
+        if sendings >= most:
             if failure.unreachable and self._reached < began:
                 raise ModelError(f"the server at {self.endpoint.base} went away: {failure.why}; what is answered is kept")
             tries = "1 try" if sendings == 1 else f"{sendings} tries"
             raise CallFailed(f"{failure.what} after {tries}: {failure.why}", started_at, reasons, failure.problem)
         if failure.wait is not None:
             return failure.wait
-        return float(min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** (sendings - 1)) * random.uniform(0.5, 1.0))
+        return float(min(_LONGEST_WAIT, _FIRST_WAIT * 4 ** (sendings - 1)) * random.uniform(0.5, 1.0))
 
     def _note(self, number: int, answer: _Answer, tokens: float, used: int | None) -> None:
         """Learn from an answer."""
@@ -300,16 +324,16 @@ class Line:
             self.admission.failed(number)  # says nothing of its own to the limit: the request is reported once
             self.admission.leave()
 
-    async def _exchange(self, url: str, payload: bytes, call: Call[Any]) -> _Answer:
+    async def _exchange(self, url: str, payload: bytes, call: Call[Any], headers: dict[str, str] | None = None) -> _Answer:
         sent = time.perf_counter()
         first_token: float | None = None
-        async with self._session.post(url, data=payload, allow_redirects=False) as answer:
+        async with self._session.request(call.method, url, data=payload or None, headers=headers, allow_redirects=False) as answer:
             parts: list[bytes] = []
             size = 0
             async for part in answer.content.iter_any():
                 parts.append(part)
                 size += len(part)
-                if size > BODY_LIMIT:
+                if size > (call.limit or BODY_LIMIT):
                     answer.close()
                     raise _TooLongError
                 if call.begun is not None and first_token is None and call.begun(b"".join(parts)):
@@ -330,4 +354,4 @@ class Line:
 
 
 class _TooLongError(Exception):
-    """A body that exceeds `BODY_LIMIT`."""
+    """A body that exceeds the limit of its call."""

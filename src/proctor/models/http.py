@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import abc
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import islice
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from proctor.errors import ModelError
-from proctor.models.adaptive import START
 from proctor.models.admission import NotSentError
+from proctor.models.background import Background
 from proctor.models.base import Ask, Model
 from proctor.models.connection import CallFailed, Endpoint, HttpOptions, Line
 from proctor.types import Response
+
+if TYPE_CHECKING:
+    from proctor.models.batch import BatchApi, Batches
 
 T = TypeVar("T")
 
@@ -30,6 +32,11 @@ class HttpModel(Model):
     endpoint: Endpoint
     options: HttpOptions
     _background: Background | None = None
+    _batches: Batches | None = None
+
+    def batch_api(self) -> BatchApi:
+        """How requests are handed in as batches (option `batch`)."""
+        raise ModelError(f"{self.uri}: this API takes no batches")
 
     @abc.abstractmethod
     async def respond(self, line: Line, ask: Ask) -> Response:
@@ -37,7 +44,10 @@ class HttpModel(Model):
 
     def answer(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:
         """Keeps as many requests under way as the server takes, or `concurrency`, whatever task they belong to; at most twice as many asks
-        are read ahead."""
+        are read ahead. With the option `batch` all are read, and handed in as batches."""
+        if self.options.batch:
+            yield from self._answer_in_batches(asks)
+            return
         replies: SimpleQueue[tuple[Ask, Response | Exception | None]] = SimpleQueue()
 
         async def one(line: Line, ask: Ask) -> None:
@@ -84,12 +94,28 @@ class HttpModel(Model):
             self._background = None
             background.close()
 
+    def _answer_in_batches(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:
+        from proctor.models.batch import Batches
+
+        self._batches = Batches(self, self.batch_api())
+        try:
+            yield from self._batches.answer(asks)
+        finally:
+            self._batches.close()
+
+    @property
+    def left_behind(self) -> str | None:
+        return self._batches.left_behind if self._batches else None
+
     @property
     def under_way(self) -> int:
         background = self._background
         return background.under_way if background else 0
 
     def finish_started(self, seconds: float) -> bool:
+        if self._batches is not None:
+            self._batches.stop()
+            return True
         background = self._background
         return background is not None and background.finish_started(seconds)
 
@@ -112,82 +138,3 @@ class HttpModel(Model):
         if error is not None:
             raise error
         return value  # type: ignore[return-value]
-
-
-class Background:
-    """One thread, one asyncio loop, one `Line`. `close` cancels whatever is under way and joins the thread."""
-
-    def __init__(self, endpoint: Endpoint, options: HttpOptions) -> None:
-        self._line = Line(endpoint, options)
-        self._concurrency = options.concurrency
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-        self._ready = threading.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="proctor-http", daemon=True)
-        self.closing = False
-
-    @property
-    def limit(self) -> int:
-        """Requests that may be under way now."""
-        return self._concurrency or (self._line.admission.limit if self._loop is not None else START)
-
-    @property
-    def under_way(self) -> int:
-        """Requests that are under way now."""
-        return self._line.admission.under_way if self._loop is not None else 0
-
-    def start(self, work: list[tuple[Callable[[Line, Any], Awaitable[None]], Any]]) -> None:
-        if self._loop is None:
-            self._thread.start()
-            self._ready.wait()
-        assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._begin, work)
-
-    def _begin(self, work: list[tuple[Callable[[Line, Any], Any], Any]]) -> None:
-        for coroutine, argument in work:
-            task = asyncio.get_running_loop().create_task(coroutine(self._line, argument))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _main(self) -> None:
-        self._stop = asyncio.Event()
-        try:
-            async with self._line:
-                self._loop = asyncio.get_running_loop()
-                self._ready.set()
-                await self._stop.wait()
-                tasks = list(self._tasks)
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-        finally:
-            self._ready.set()
-
-    def finish_started(self, seconds: float) -> bool:
-        """Send nothing further; what is under way has so many seconds, and what waits for its turn or another try is let go at once.
-
-        False where nothing has begun. Any thread may call it, or a signal handler.
-        """
-        if self._loop is None:
-            return False
-        if not self.closing:
-            try:
-                self._loop.call_soon_threadsafe(self._finish_started, seconds)
-            except RuntimeError:  # the loop has ended meanwhile
-                return False
-            self.closing = True
-        return True
-
-    def _finish_started(self, seconds: float) -> None:
-        self._line.admission.close()
-        asyncio.get_running_loop().call_later(seconds, lambda: [task.cancel() for task in self._tasks])
-
-    def close(self) -> None:
-        if not self._thread.is_alive():
-            return
-        self._ready.wait()  # an interrupt may have come while the thread was starting
-        assert self._loop is not None
-        assert self._stop is not None
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(timeout=10)  # a name lookup under way cannot be cancelled; the thread is a daemon

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -18,7 +18,7 @@ from proctor.errors import ModelError
 from proctor.models import echo
 from proctor.models.base import Ask, Kind, Preview, plain_text
 from proctor.models.chat import finished_text, preview_texts, preview_turns, refused_parameter, turns
-from proctor.models.connection import Call, CallFailed, Endpoint, HttpOptions, Line, Sent
+from proctor.models.connection import Call, CallFailed, Endpoint, HttpOptions, Line, Sent, check_batch
 from proctor.models.http import HttpModel
 from proctor.models.openai_answers import (
     Completion,
@@ -33,12 +33,16 @@ from proctor.models.openai_answers import (
     total_tokens,
 )
 from proctor.models.options import read_options
-from proctor.models.prices import price
+from proctor.models.prices import BATCH_SHARE, price
 from proctor.types import Generate, Likelihood, Prompt, Request, Response
+
+if TYPE_CHECKING:
+    from proctor.models.batch import BatchApi
 
 _OFFICIAL = "https://api.openai.com/v1"
 _MAX_STOPS = 4  # of the official API; the rest is cut here
 _NOT_READY = (0, 408, 425, 429, 502, 503, 504, 529)  # say nothing of what the server can do; 0: no complete answer
+OPTIONAL = ("temperature", "top_p", "seed", "stop", "stream_options")  # parameters that some models refuse
 _PROBE_TEXT = "1 2 3 4 5 6 7 8"
 _CHAT = Call(decode_chat, tokens=total_tokens)
 _CHAT_STREAM = Call(decode_chat_stream, begun, total_tokens)
@@ -73,12 +77,14 @@ class OpenAIModel(HttpModel):
     def __init__(self, uri: str, base: str, model: str, official: bool, options: OpenAIOptions, secret: str | None) -> None:
         self.uri, self.model, self.official, self.options = uri, model, official, options
         self.endpoint = Endpoint(base.rstrip("/"), {"Authorization": f"Bearer {secret}"} if secret else {}, secret)
-        self._api = "chat" if official and options.api == "auto" else options.api
+        self._api = "chat" if (official or options.batch) and options.api == "auto" else options.api
         self.fingerprint = content_hash(["openai-api 1", self.endpoint.base, model, official, self._api])
-        self._not_sent: set[str] = set()  # parameters the model refuses
+        self.not_sent: set[str] = set()  # parameters the model refuses
         self.no_likelihood = "the OpenAI chat API gives no log-likelihoods of a text" if self._api == "chat" else None
+        if options.batch and self._api == "completions":
+            self.no_likelihood = "batches are asked for texts only"
         self._takes_text = self._api == "completions"
-        self._kinds: frozenset[Kind] | None = frozenset({"generate"}) if self._api == "chat" else None
+        self._kinds: frozenset[Kind] | None = frozenset({"generate"}) if self.no_likelihood else None
 
     @property
     def kinds(self) -> frozenset[Kind]:  # type: ignore[override]
@@ -136,35 +142,46 @@ class OpenAIModel(HttpModel):
         return prompt.style == "plain" and self._takes_text
 
     async def _chat(self, line: Line, request: Generate) -> Response:
-        messages, _ = turns(request.prompt, keep_prefill=False)
-        body = {
-            "messages": messages,
-            "max_completion_tokens" if self.official else "max_tokens": request.max_tokens,
-            **self._decoding(request),
-        }
+        body = self.body(request)
         try:
             sent = await self._send(line, "/chat/completions", body, _CHAT_STREAM if self.options.stream else _CHAT)
         except CallFailed as failed:
             if failed.problem.code in ("content_filter", "content_policy_violation"):
                 return Response(text="", finish="refused", error=str(failed), **failed.facts())
             raise
-        choice = sent.value.choices[0]
+        return self.read(request, sent.value, sent.facts())
+
+    async def _complete(self, line: Line, request: Generate) -> Response:
+        sent = await self._send(line, "/completions", self.body(request), _TEXT_STREAM if self.options.stream else _TEXT)
+        return self.read(request, sent.value, sent.facts())
+
+    def body(self, request: Generate) -> dict[str, Any]:
+        """What is sent for a text, without the parameters the model is known to refuse."""
+        if self._as_text(request.prompt):
+            body = {"prompt": plain_text(request.prompt)[0], "max_tokens": request.max_tokens, **self._decoding(request)}
+        else:
+            messages, _ = turns(request.prompt, keep_prefill=False)
+            body = {
+                "messages": messages,
+                "max_completion_tokens" if self.official else "max_tokens": request.max_tokens,
+                **self._decoding(request),
+            }
+        return {key: value for key, value in body.items() if key not in self.not_sent} if self.not_sent else body
+
+    def read(self, request: Generate, answer: Completion, facts: dict[str, Any]) -> Response:
+        """A completion as a response; `facts` are the fields that tell how it was sent."""
+        choice = answer.choices[0]
         message = choice.message
-        assert message is not None
+        if message is None:
+            text, finish = finished_text(choice.text or "", "", request.stop, _finish(choice.finish_reason))
+            return self._response(answer, facts, text=text, finish=finish)
         content = message.words
         thinking = message.reasoning_content or message.reasoning or ""
         finish = _finish(choice.finish_reason)
         if message.refusal:
             content, finish = content or message.refusal, "refused"
         text, finish = finished_text(content, thinking, request.stop, finish)
-        return self._response(sent, text=text, finish=finish)
-
-    async def _complete(self, line: Line, request: Generate) -> Response:
-        body = {"prompt": plain_text(request.prompt)[0], "max_tokens": request.max_tokens, **self._decoding(request)}
-        sent = await self._send(line, "/completions", body, _TEXT_STREAM if self.options.stream else _TEXT)
-        choice = sent.value.choices[0]
-        text, finish = finished_text(choice.text or "", "", request.stop, _finish(choice.finish_reason))
-        return self._response(sent, text=text, finish=finish)
+        return self._response(answer, facts, text=text, finish=finish)
 
     def _decoding(self, request: Generate) -> dict[str, Any]:
         body: dict[str, Any] = {"model": self.model, "temperature": request.temperature}
@@ -181,14 +198,14 @@ class OpenAIModel(HttpModel):
     async def _send(self, line: Line, path: str, body: dict[str, Any], call: Call[Completion]) -> Sent[Completion]:
         """Send; where the model refuses a parameter (temperature, of reasoning models), send without it, now and ever after."""
         while True:
-            body = {key: value for key, value in body.items() if key not in self._not_sent}
             try:
                 return await line.send(path, body, call)
             except CallFailed as failed:
-                name = refused_parameter(failed, [n for n in ("temperature", "top_p", "seed", "stop", "stream_options") if n in body])
+                name = refused_parameter(failed.problem, [n for n in OPTIONAL if n in body])
                 if name is None:
                     raise
-                self._not_sent.add(name)
+                self.not_sent.add(name)
+            body = {key: value for key, value in body.items() if key not in self.not_sent}
 
     async def _likelihood(self, line: Line, request: Likelihood) -> Response:
         if "likelihood" not in (self._kinds or ()):
@@ -219,8 +236,8 @@ class OpenAIModel(HttpModel):
         )
         return self._priced(response)
 
-    def _response(self, sent: Sent[Completion], *, text: str, finish: Any) -> Response:
-        usage = sent.value.usage or Usage()
+    def _response(self, answer: Completion, facts: dict[str, Any], *, text: str, finish: Any) -> Response:
+        usage = answer.usage or Usage()
         given, generated = usage.prompt_tokens_details or Details(), usage.completion_tokens_details or Details()
         return self._priced(
             Response(
@@ -230,21 +247,31 @@ class OpenAIModel(HttpModel):
                 output_tokens=usage.completion_tokens,
                 cached_tokens=given.cached_tokens,
                 reasoning_tokens=generated.reasoning_tokens,
-                served_by=sent.value.model,
-                **sent.facts(),
+                served_by=answer.model,
+                **facts,
             )
         )
 
     def _priced(self, response: Response) -> Response:
-        cost = price(self.model, self._provider, response)
+        cost = price(self.model, self._provider, response, self._share)
         return response if cost is None else msgspec.structs.replace(response, cost=cost)
+
+    @property
+    def _share(self) -> float:
+        """Of the list price. What other servers than OpenAI's own give off for batches is not known."""
+        return BATCH_SHARE if self.options.batch and self.official else 1.0
 
     @property
     def _provider(self) -> str:
         return "openai" if self.official else self.endpoint.base
 
     def cost(self, input_tokens: int, output_tokens: int) -> float | None:
-        return price(self.model, self._provider, Response(input_tokens=input_tokens, output_tokens=output_tokens))
+        return price(self.model, self._provider, Response(input_tokens=input_tokens, output_tokens=output_tokens), self._share)
+
+    def batch_api(self) -> BatchApi:
+        from proctor.models.openai_batch import OpenAIBatches
+
+        return OpenAIBatches(self, "/completions" if self._api == "completions" else "/chat/completions")
 
     def preview(self, request: Request) -> Preview:
         if isinstance(request, Likelihood) or request.prompt.style == "plain" or self._as_text(request.prompt):
@@ -253,8 +280,8 @@ class OpenAIModel(HttpModel):
 
     def describe(self) -> dict[str, Any]:
         facts: dict[str, Any] = {"endpoint": self.endpoint.base, "model": self.model, "api": self._api}
-        if self._not_sent:
-            facts["not_sent"] = sorted(self._not_sent)
+        if self.not_sent:
+            facts["not_sent"] = sorted(self.not_sent)
         if self.no_likelihood:
             facts["no_likelihood"] = self.no_likelihood
         return facts
@@ -273,6 +300,7 @@ def _generated(answer: Completion) -> int | None:
 def open_openai(scheme: str, path: str, options: dict[str, str], uri: str) -> OpenAIModel:
     """`openai:MODEL` and `http(s)://host:port/v1#MODEL`. Raises `ModelError` for a missing model name or key."""
     chosen = read_options(uri, options, OpenAIOptions)
+    check_batch(uri, chosen)
     if scheme != "openai":
         base, _, model = path.partition("#")
         if not model:

@@ -7,14 +7,17 @@ from typing import Any
 
 from proctor.types import Response
 
+BATCH_SHARE = 0.5  # what OpenAI and Anthropic take of their list price for requests that come in batches
 
-def price(model: str, provider: str | None, response: Response) -> float | None:
+
+def price(model: str, provider: str | None, response: Response, share: float = 1.0) -> float | None:
     """The cost of `response` in US dollars, by the list prices of `genai-prices` on the day it was asked.
 
     Args:
         model: the model's name as the provider spells it.
         provider: `openai`, `anthropic`, … or the base URL of the API; None means no known price.
         response: with its token counts; `input_tokens` includes cached ones, `output_tokens` includes reasoning.
+        share: of the list price that is paid.
 
     Returns:
         The cost; None where the package is absent, the model unknown, or the tokens not counted. Never raises.
@@ -24,7 +27,7 @@ def price(model: str, provider: str | None, response: Response) -> float | None:
     if not _known(model, provider):
         return None
     try:
-        return _price(model, provider, response.input_tokens, response.output_tokens, response.cached_tokens or 0)
+        return share * _price(model, provider, response.input_tokens, response.output_tokens, response.cached_tokens or 0)
     except Exception:  # noqa: BLE001 - a missing price must not cost an answer
         return None
 
