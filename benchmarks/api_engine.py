@@ -34,7 +34,7 @@ CONNECTIONS = 256
 class Server(asyncio.Protocol):
     """`POST /LATENCY/JITTER/FAULTS/v1/chat/completions`, as little of HTTP as it takes, so that the server is not what is measured."""
 
-    first = None  # shared with the other process: the time of the first request since it was 0
+    first = last = None  # shared with the other process: the time of the first request since it was 0, and of the last answer
 
     def connection_made(self, transport):
         self.transport, self.buffer = transport, b""
@@ -53,23 +53,30 @@ class Server(asyncio.Protocol):
         latency, jitter, faults = map(float, head.split(b" ", 2)[1].split(b"/")[1:4])
         answer = self.answer(rest[:length], faults)
         if latency:
-            asyncio.get_running_loop().call_later(random.uniform(latency - jitter, latency + jitter), self.transport.write, answer)
+            asyncio.get_running_loop().call_later(random.uniform(latency - jitter, latency + jitter), self.write, answer)
         else:
-            self.transport.write(answer)
+            self.write(answer)
+
+    def write(self, answer):
+        self.transport.write(answer)
+        if Server.last is not None:
+            Server.last.value = time.time()
 
     def answer(self, body, faults):
         if faults and random.random() < faults:
             fault = random.choice([b"429 Too Many Requests", b"500 Internal Server Error"])
             return b"HTTP/1.1 %b\r\nContent-Length: 0\r\n\r\n" % fault
         message = {"role": "assistant", "content": json.loads(body)["messages"][-1]["content"]}
-        choice = {"message": message, "finish_reason": "stop"}
-        said = json.dumps({"model": "m", "choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 1}}).encode()
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10}
+        whole = {"id": "c", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
+        said = json.dumps(whole).encode()
         return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(said), said)
 
 
-def serve(port, first):
+def serve(port, first, last=None):
     async def main():
-        Server.first = first
+        Server.first, Server.last = first, last
         server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0, backlog=1024)
         port.send(server.sockets[0].getsockname()[1])
         await asyncio.Event().wait()
