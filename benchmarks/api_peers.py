@@ -1,6 +1,6 @@
 """Inspect, lm-evaluation-harness and Proctor over the same chat requests against the same server, one after the other in one run.
 
-    python benchmarks/api_peers.py [--inspect PYTHON] [--lm-eval PYTHON] [--requests 5000] [--rounds 1]
+    python benchmarks/api_peers.py [--inspect PYTHON] [--lm-eval PYTHON] [--server slow faulty instant] [--requests 5000]
 
 PYTHON is the interpreter of an environment that has the peer (`pip install inspect-ai openai`; `pip install lm-eval[api]`). Each is started
 as its users start it, as a process of its own, over the same file of items; every item must come back with its own answer. The server is
@@ -95,6 +95,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--inspect", metavar="PYTHON")
     parser.add_argument("--lm-eval", metavar="PYTHON")
+    parser.add_argument("--server", choices=("slow", "faulty", "instant"), nargs="+", default=("slow", "faulty", "instant"))
     parser.add_argument("--requests", type=int, default=5000)
     parser.add_argument("--latency", type=float, default=0.2)
     parser.add_argument("--jitter", type=float, default=0.04)
@@ -107,15 +108,16 @@ def main():
     server.start()
     root = f"http://127.0.0.1:{ours.recv()}"
     sides = {"Proctor": (proctor, sys.executable), "lm-eval": (lm_eval, args.lm_eval), "Inspect": (inspect, args.inspect)}
-    ways = {
-        f"{args.latency:g} ± {args.jitter:g} s": f"{args.latency}/{args.jitter}/0",
-        "the same, 1 % of 429 and 500": f"{args.latency}/{args.jitter}/0.01",
+    slow = f"{args.latency}/{args.jitter}"
+    servers = {
+        "slow": (f"{args.latency:g} ± {args.jitter:g} s", f"{slow}/0"),
+        "faulty": ("the same, 1 % of 429 and 500", f"{slow}/0.01"),
+        "instant": ("zero latency", "0/0/0"),
     }
-    ways["zero latency"] = "0/0/0"
     n, ideal = args.requests, args.requests * args.latency / CONNECTIONS
     print(f"{n} requests, {CONNECTIONS} connections, best of {args.rounds}; ideal {ideal:.2f} s")
     print(f"{'':30}{'':10}{'asking s':>10}{'of ideal':>10}{'wall s':>9}{'CPU s':>9}{'CPU ms/item':>13}{'start-up s':>12}")
-    for way, path in ways.items():
+    for way, path in (servers[name] for name in args.server):
         for name, (side, python) in sides.items():
             if python is None:
                 continue

@@ -19,9 +19,12 @@ class FaultyServer:
     """Context manager. `fault_rate` of the requests meet one of FAULTS, drawn with `seed`; a `script` is a list of faults for the first
     requests, None for none."""
 
-    def __init__(self, fault_rate=0.0, seed=0, script=(), key=None, echo=True, start_token=False, reply=None, status=None, delay=0.0):
+    def __init__(
+        self, fault_rate=0.0, seed=0, script=(), key=None, echo=True, start_token=False, reply=None, status=None, delay=0.0, lists=False
+    ):
         self.fault_rate, self.draws, self.script = fault_rate, random.Random(seed), list(script)
         self.key, self.echo, self.start_token, self.reply, self.status, self.delay = key, echo, start_token, reply, status, delay
+        self.lists = lists  # takes several prompts in one request
         self.bodies, self.headers, self.times, self.now, self.most = [], [], [], 0, 0
         self._ready = threading.Event()
 
@@ -126,7 +129,18 @@ class FaultyServer:
             return web.json_response({"model": "stand-in-1", "choices": [{"text": " 9", "finish_reason": "length"}], "usage": usage})
         if not self.echo:
             return web.json_response({"error": {"message": "echo is not supported"}}, status=400)
-        tokens = (["<s>"] if self.start_token else []) + words(body["prompt"]) + [" more"]
+        if isinstance(body["prompt"], str):
+            choice, used = self._echoed(body["prompt"])
+            return web.json_response({"choices": [choice], "usage": {"prompt_tokens": used, "completion_tokens": 1}})
+        if not self.lists:
+            return web.json_response({"error": {"message": "one prompt at a time"}}, status=500)
+        echoed = [self._echoed(prompt) for prompt in body["prompt"]]
+        choices = [{**choice, "index": index} for index, (choice, _) in enumerate(echoed)]
+        usage = {"prompt_tokens": sum(used for _, used in echoed), "completion_tokens": len(choices)}
+        return web.json_response({"choices": choices[::-1], "usage": usage})
+
+    def _echoed(self, prompt):
+        tokens = (["<s>"] if self.start_token else []) + words(prompt) + [" more"]
         offsets = [sum(map(len, tokens[:i])) for i in range(len(tokens))]
         values = [None, *(-float(len(token)) for token in tokens[1:])]
         tops = [
@@ -134,8 +148,7 @@ class FaultyServer:
             *({token: value, "y": value + 1 if "x" in token else value - 1} for token, value in zip(tokens[1:], values[1:], strict=True)),
         ]
         logprobs = {"tokens": tokens, "token_logprobs": values, "text_offset": offsets, "top_logprobs": tops}
-        usage = {"prompt_tokens": len(tokens) - 1, "completion_tokens": 1}
-        return web.json_response({"choices": [{"text": body["prompt"] + " more", "logprobs": logprobs}], "usage": usage})
+        return {"text": prompt + " more", "logprobs": logprobs}, len(tokens) - 1
 
     def _message(self, body):
         said = body["messages"][-1]["content"]

@@ -187,15 +187,57 @@ def test_likelihoods_by_echo():
     with FaultyServer() as server:
         model = open_model(f"{server.url}#m")
         assert model.kinds == {"generate", "likelihood"}
-        assert len(server.bodies) == 2
+        assert len(server.bodies) == 3
         response = answer(model, Likelihood(prompts, ("A b", "extra long")))
         assert model.kinds == {"generate", "likelihood"}
-    assert sorted(body["prompt"] for body in server.bodies[2:]) == ["A b", "Which letter? A b", "Which letter? extra long", "extra long"]
+    assert sorted(body["prompt"] for body in server.bodies[3:]) == ["A b", "Which letter? A b", "Which letter? extra long", "extra long"]
     # Tokens after the question: " A", " b" and " extra", " long" (the moved space is theirs); alone, the first has no log-probability.
     assert response.loglikelihoods == ((-4.0, -11.0), (-2.0, -5.0))
     assert response.greedy == ((True, False), (True, True))
     assert response.token_counts == (2, 2)
     assert response.input_tokens == 4 + 4 + 2 + 2
+
+
+@pytest.mark.parametrize("start_token", [False, True])
+def test_a_server_that_takes_several_prompts_gets_all_texts_of_an_ask_at_once(start_token):
+    asked = Likelihood((Prompt((Message("user", "Which letter? "),)), Prompt((Message("user", "Answer:"),))), ("A b", "extra long", "C"))
+    with FaultyServer(start_token=start_token) as server:
+        apart = answer(open_model(f"{server.url}#m"), asked)
+        assert len(server.bodies) == 3 + 6
+    with FaultyServer(start_token=start_token, lists=True) as server:
+        together = answer(open_model(f"{server.url}#m"), asked)
+        assert len(server.bodies) == 3 + 1
+    for name in ("loglikelihoods", "greedy", "token_counts", "input_tokens", "output_tokens", "finish"):
+        assert getattr(together, name) == getattr(apart, name)
+
+
+def test_a_server_that_scores_together_what_it_does_not_alone_is_asked_apart():
+    """One that takes a list of prompts and answers the first alone, or with other log-probabilities, is not trusted with lists."""
+
+    def reply(body):
+        if isinstance(body["prompt"], str):
+            return server._completion(body)
+        choice, _ = server._echoed("9 9 9")
+        return {"choices": [{**choice, "index": index} for index in range(len(body["prompt"]))]}
+
+    with FaultyServer(reply=reply) as server:
+        response = answer(open_model(f"{server.url}#m"), Likelihood((question(),), ("a", "b c")))
+        assert [type(body["prompt"]) for body in server.bodies] == [str, str, list, str, str]
+    assert response.loglikelihoods == ((-2.0, -4.0),)
+
+
+def test_contexts_with_a_common_beginning_are_sent_side_by_side():
+    def one(k, text):
+        return Ask(k, "t", Item(str(k), {}), 0, Likelihood((Prompt((Message("user", text),)),), ("a", "b")))
+
+    texts = ["aaaa first", "bbbb first", "aaaa second", "bbbb second", "aaaa third", "bbbb third"]
+    with FaultyServer(lists=True) as server:
+        model = open_model(f"{server.url}?concurrency=3#m")
+        assert model.kinds == {"generate", "likelihood"}
+        sent = len(server.bodies)
+        assert sorted(one.index for one, _ in model.answer(one(k, text) for k, text in enumerate(texts))) == list(range(6))
+        begins = [body["prompt"][0][:4] for body in server.bodies[sent:]]
+    assert begins == ["aaaa"] * 3 + ["bbbb"] * 3
 
 
 def test_likelihoods_where_the_server_spells_a_start_token():

@@ -32,8 +32,8 @@ class Scored(msgspec.Struct, frozen=True):
     tokens: int
 
 
-def echo_body(text: str, model: str) -> dict[str, Any]:
-    """The request that has `text` scored.
+def echo_body(text: str | list[str], model: str) -> dict[str, Any]:
+    """The request that has `text`, or several, scored.
 
     One token is generated and dropped: 0 is refused by some servers and means "no limit" to others.
     """

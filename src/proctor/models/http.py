@@ -42,6 +42,10 @@ class HttpModel(Model):
     async def respond(self, line: Line, ask: Ask) -> Response:
         """Answer one ask with `line.send`. May raise `CallFailed` (this ask has no answer) or `ModelError` (none will have)."""
 
+    def in_order(self, asks: list[Ask]) -> list[Ask]:
+        """The order in which asks that were read together are sent. All of them go before any that is read later: none waits for ever."""
+        return asks
+
     def answer(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:
         """Keeps as many requests under way as the server takes, or `concurrency`, whatever task they belong to; at most twice as many asks
         are read ahead. With the option `batch` all are read, and handed in as batches."""
@@ -77,7 +81,7 @@ class HttpModel(Model):
                         batch = list(islice(source, ahead - waiting))
                         more = len(batch) == ahead - waiting
                         waiting += len(batch)
-                        background.start([(one, ask) for ask in batch])
+                        background.start([(one, ask) for ask in self.in_order(batch)])
                 if not waiting:
                     return
                 ask, reply = replies.get()

@@ -28,6 +28,7 @@ from proctor.models.openai_answers import (
     decode_chat,
     decode_chat_stream,
     decode_echo,
+    decode_echoes,
     decode_text,
     decode_text_stream,
     total_tokens,
@@ -43,12 +44,15 @@ _OFFICIAL = "https://api.openai.com/v1"
 _MAX_STOPS = 4  # of the official API; the rest is cut here
 _NOT_READY = (0, 408, 425, 429, 502, 503, 504, 529)  # say nothing of what the server can do; 0: no complete answer
 OPTIONAL = ("temperature", "top_p", "seed", "stop", "stream_options")  # parameters that some models refuse
+_SAME = 0.02  # what batching may change of a log-likelihood, relatively, in a server that computes in 16 bits
 _PROBE_TEXT = "1 2 3 4 5 6 7 8"
 _CHAT = Call(decode_chat, tokens=total_tokens)
 _CHAT_STREAM = Call(decode_chat_stream, begun, total_tokens)
 _TEXT = Call(decode_text, tokens=total_tokens)
 _TEXT_STREAM = Call(decode_text_stream, begun, total_tokens)
 _ECHO = Call(decode_echo, tokens=lambda answer: total_tokens(answer[0]))
+_ECHOES = Call(decode_echoes, tokens=lambda answer: total_tokens(answer[0]))
+_ECHOES_ONCE = Call(decode_echoes, tries=1)
 
 
 class OpenAIOptions(HttpOptions, frozen=True, kw_only=True):
@@ -84,13 +88,14 @@ class OpenAIModel(HttpModel):
         if options.batch and self._api == "completions":
             self.no_likelihood = "batches are asked for texts only"
         self._takes_text = self._api == "completions"
+        self._takes_lists = False  # several texts to score in one request
         self._kinds: frozenset[Kind] | None = frozenset({"generate"}) if self.no_likelihood else None
 
     @property
     def kinds(self) -> frozenset[Kind]:  # type: ignore[override]
         """`generate`; also `likelihood` where the server echoes log-probabilities.
 
-        The first look asks the server, with two small requests. Raises `ModelError` where none answers, or none is ready to.
+        The first look asks the server, with three small requests. Raises `ModelError` where none answers, or none is ready to.
         """
         if self._kinds is None:
             self.no_likelihood = self.call(self._probe)  # raises where the server is dead
@@ -109,7 +114,7 @@ class OpenAIModel(HttpModel):
             self._takes_text = True
             text = _PROBE_TEXT + (said or " 9")
             answer, logprobs = (await line.send("/completions", echo.echo_body(text, self.model), _ECHO)).value
-            first_is_greedy = echo.score_tail(logprobs, text, len(_PROBE_TEXT), _generated(answer)).first_greedy
+            scored = echo.score_tail(logprobs, text, len(_PROBE_TEXT), _generated(answer))
         except CallFailed as failed:
             if failed.problem.status == 404 and "model" in failed.problem.detail.lower():
                 raise ModelError(f"{self.uri}: {failed.problem.detail}") from None
@@ -118,15 +123,33 @@ class OpenAIModel(HttpModel):
             return f"the server does not echo log-probabilities ({failed})"
         except ValueError as error:
             return f"the log-probabilities the server echoes cannot be used: {error}"
-        if said and not first_is_greedy:
+        if said and not scored.first_greedy:
             return (
                 "the log-probabilities the server echoes are not those of its tokens: by them, its own greedy answer is not the likeliest"
             )
+        self._takes_lists = await self._probe_lists(line, text, scored)
         return None
+
+    async def _probe_lists(self, line: Line, text: str, alone: echo.Scored) -> bool:
+        """Whether the server scores several texts in one request, and as it scores each alone (vLLM does, llama-cpp-python does not)."""
+        pairs = [(_PROBE_TEXT, 0), (text, len(_PROBE_TEXT))]
+        try:
+            sent = await line.send("/completions", echo.echo_body([one for one, _ in pairs], self.model), _ECHOES_ONCE)
+            together = _scored_together(sent.value, pairs)[1]
+        except (CallFailed, ValueError):
+            return False
+        close = abs(together.loglikelihood - alone.loglikelihood) <= _SAME * max(1.0, abs(alone.loglikelihood))
+        return close and together.tokens == alone.tokens
 
     def answer(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:
         _ = self.kinds  # what the server takes must be known by now
         yield from super().answer(asks)
+
+    def in_order(self, asks: list[Ask]) -> list[Ask]:
+        """Contexts with a common beginning side by side, so that a server that keeps prefixes finds them there still."""
+        if not any(isinstance(ask.request, Likelihood) for ask in asks):
+            return asks
+        return sorted(asks, key=_context)
 
     async def respond(self, line: Line, ask: Ask) -> Response:
         request = ask.request
@@ -211,9 +234,17 @@ class OpenAIModel(HttpModel):
         if "likelihood" not in (self._kinds or ()):
             return Response(finish="error", error=self.no_likelihood)
         pairs = [echo.join(prompt, continuation) for prompt in request.prompts for continuation in request.continuations]
-        sent = await asyncio.gather(*(line.send("/completions", echo.echo_body(text, self.model), _ECHO) for text, _ in pairs))
+        sent: list[Sent[Any]]
         try:
-            scored = [echo.score_tail(s.value[1], *pair, _generated(s.value[0])) for s, pair in zip(sent, pairs, strict=True)]
+            if self._takes_lists and len(pairs) > 1:
+                # One request: the server sees at once what the texts have in common.
+                sent = [await line.send("/completions", echo.echo_body([text for text, _ in pairs], self.model), _ECHOES)]
+                scored = _scored_together(sent[0].value, pairs)
+            else:
+                sent = list(
+                    await asyncio.gather(*(line.send("/completions", echo.echo_body(text, self.model), _ECHO) for text, _ in pairs))
+                )
+                scored = [echo.score_tail(s.value[1], *pair, _generated(s.value[0])) for s, pair in zip(sent, pairs, strict=True)]
         except ValueError as error:
             return Response(finish="error", error=f"log-probabilities that cannot be used: {error}", started_at=sent[0].started_at)
         n = len(request.continuations)
@@ -291,6 +322,22 @@ def _finish(reason: str | None) -> Literal["stop", "length", "refused"]:
     if reason in ("length", "max_tokens", "max_output_tokens"):
         return "length"
     return "refused" if reason in ("content_filter", "refusal", "safety") else "stop"
+
+
+def _context(ask: Ask) -> str:
+    return plain_text(ask.request.prompts[0])[0] if isinstance(ask.request, Likelihood) else ""
+
+
+def _scored_together(value: tuple[Completion, list[echo.Logprobs]], pairs: list[tuple[str, int]]) -> list[echo.Scored]:
+    """The scores of several texts of one request. Raises `ValueError` where they cannot be told.
+
+    The server counts generated tokens over all of them: one each, or some have none, and their offsets must do.
+    """
+    answer, echoed = value
+    if len(echoed) != len(pairs):
+        raise ValueError(f"{len(echoed)} texts came back of {len(pairs)}")
+    generated = 1 if _generated(answer) == len(pairs) else None
+    return [echo.score_tail(logprobs, *pair, generated) for logprobs, pair in zip(echoed, pairs, strict=True)]
 
 
 def _generated(answer: Completion) -> int | None:

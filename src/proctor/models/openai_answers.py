@@ -55,6 +55,7 @@ class Choice(msgspec.Struct):
     text: str | None = None
     finish_reason: str | None = None
     logprobs: Any = None
+    index: int = 0
 
 
 class Completion(msgspec.Struct):
@@ -88,6 +89,15 @@ def decode_echo(data: bytes) -> tuple[Completion, echo.Logprobs]:
     """A completion that echoes its prompt, and the log-probabilities of its tokens."""
     answer = decode_text(data)
     return answer, msgspec.convert(answer.choices[0].logprobs, echo.Logprobs)
+
+
+def decode_echoes(data: bytes) -> tuple[Completion, list[echo.Logprobs]]:
+    """The same for several prompts of one request, in their order."""
+    answer = _decode_completion(data)
+    choices = sorted(answer.choices, key=lambda choice: choice.index)
+    if [choice.index for choice in choices] != list(range(len(choices))):
+        raise ValueError("its choices are not numbered")
+    return answer, [msgspec.convert(choice.logprobs, echo.Logprobs) for choice in choices]
 
 
 class _Chunk(msgspec.Struct):
