@@ -231,7 +231,7 @@ def test_what_is_left_behind_is_said():
     batches = batch.Batches(open_model(MODELS["openai"]), api)
     assert batches.left_behind is None
     batches._open["k"] = (Record("k", ["a"], 0.0), {"a": batch.Waiting(ask(0))})
-    assert batches.left_behind == "1 batch (1 requests) stays with the provider, nothing is cancelled; the same command fetches its answers"
+    assert batches.left_behind == "1 batch (1 request) stays with the provider, nothing is cancelled; the same command fetches its answers"
 
 
 RUN = """

@@ -129,7 +129,8 @@ class Batches:
             return None
         what, their = ("1 batch", "its") if count == 1 else (f"{count} batches", "their")
         stay = "stays" if count == 1 else "stay"
-        return f"{what} ({requests} requests) {stay} with the provider, nothing is cancelled; the same command fetches {their} answers"
+        asked = "1 request" if requests == 1 else f"{requests} requests"
+        return f"{what} ({asked}) {stay} with the provider, nothing is cancelled; the same command fetches {their} answers"
 
     def stop(self) -> None:
         """Hand nothing further in, and wait no longer."""
