@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check
 STORE ?= proctor-results
 
+# llama.cpp built for the processor at hand may use instructions that a virtual machine does not let it use, and pip keeps what it built.
+PORTABLE := CMAKE_ARGS=-DGGML_NATIVE=OFF
+
 .PHONY: quickstart test check format clean
 
 quickstart: $(VENV)/.quickstart
@@ -43,7 +46,8 @@ $(VENV)/.quickstart: $(VENV)/.torch pyproject.toml
 	touch $@
 
 $(VENV)/.test: $(VENV)/.torch pyproject.toml
-	$(PIP) install --quiet --editable '.[all]' --group dev
+	$(PORTABLE) $(PIP) install --quiet --editable '.[all]' --group dev
+	$(BIN)/python tests/models/llama_runs.py || $(PORTABLE) $(PIP) install --quiet --no-cache-dir --force-reinstall --no-deps llama-cpp-python
 	# For its published schemas, which are data: the package itself wants Python 3.12 and much else.
 	$(PIP) install --quiet --no-deps --ignore-requires-python every-eval-ever==0.3.0
 	touch $@
