@@ -155,7 +155,7 @@ def test_the_greedy_flag_is_that_of_greedy_generation(model):
 
 
 def test_chat_stops_where_it_should(model):
-    request = Generate(user("Name the capital of France in one sentence."), max_tokens=12)
+    request = Generate(user("Repeat exactly: one two three four five six seven"), max_tokens=12)
     [whole] = answer(model, request)
     stop = whole.text.split()[2]
     stopped, short = answer(model, msgspec.structs.replace(request, stop=(stop,)), msgspec.structs.replace(request, max_tokens=2))
