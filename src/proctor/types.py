@@ -150,9 +150,11 @@ class Score(Struct, frozen=True):
         values: metric name to number. Empty for a failed attempt of a metric that has no worst value.
         answer: what was extracted from the response, as text; None where nothing was.
         reason: why it scored so, in a few words a person can check.
+        raw: values that are no numbers of their own, for metrics over all attempts; they are not kept.
     """
 
     state: State
     values: dict[str, float]
     answer: str | None = None
     reason: str = ""
+    raw: dict[str, Any] = field(default_factory=dict)

@@ -14,21 +14,38 @@ from proctor.cli.options import store_option
 @click.command("list")
 @click.argument("what", type=click.Choice(["tasks", "suites", "models", "runs"]))
 @click.argument("where", nargs=-1)
+@click.option("--unsupported", is_flag=True, help="Of lm-eval's tasks, those that cannot be run, and why.")
+@click.option("--lm-eval-path", multiple=True, type=click.Path(), metavar="FOLDER", help="Task files of lm-evaluation-harness.")
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(what: str, where: tuple[str, ...], store: Path, as_json: bool) -> None:
+def command(what: str, where: tuple[str, ...], unsupported: bool, lm_eval_path: tuple[str, ...], store: Path, as_json: bool) -> None:
     """List tasks, suites, forms of model names, or runs.
 
-    WHERE narrows tasks to those of a suite, a file or a folder: proctor list tasks core
+    WHERE narrows tasks to those of a suite, a file or a folder: proctor list tasks core. With lm-eval as WHERE the tasks, groups and tags of
+    lm-evaluation-harness are listed, all or those of a name or glob: proctor list tasks lm-eval 'arc_*'
     """
+    if what == "tasks" and where and where[0] == "lm-eval":
+        _show(*_lm_eval(where[1:], lm_eval_path, unsupported), as_json, "no such task")
+        return
     columns, rows = {"tasks": _tasks, "suites": _suites, "models": _models, "runs": _runs}[what](where, store)
+    _show(columns, rows, as_json, f"no {what} in {store}" if what == "runs" else f"no {what}")
+
+
+def _show(columns: list[str], rows: list[list[Any]], as_json: bool, nothing: str) -> None:
     if as_json:
         click.echo(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=2, ensure_ascii=False))
-        return
-    if not rows:
-        click.echo(f"no {what} in {store}" if what == "runs" else f"no {what}")
-        return
-    _print(columns, rows)
+    elif rows:
+        _print(columns, rows)
+    else:
+        click.echo(nothing)
+
+
+def _lm_eval(names: tuple[str, ...], paths: tuple[str, ...], unsupported: bool) -> tuple[list[str], list[list[Any]]]:
+    from proctor.tasks.lm_eval.listing import listed, problems
+    from proctor.tasks.lm_eval.suite import index_of
+
+    index = index_of(paths)
+    return problems(index, names) if unsupported else listed(index, names)
 
 
 def _tasks(where: tuple[str, ...], store: Path) -> tuple[list[str], list[list[Any]]]:

@@ -11,8 +11,9 @@ from proctor.cli.options import store_option
 
 @click.command("rescore")
 @click.argument("run_name", metavar="RUN")
+@click.option("--trust-task-code", is_flag=True, help="Run the Python code that lm-eval task files name.")
 @store_option
-def command(run_name: str, store: Path) -> None:
+def command(run_name: str, trust_task_code: bool, store: Path) -> None:
     """Score the kept answers of a run by its tasks as they are now.
 
     Nothing is asked again, and the run itself stays as it is: a new run is written. RUN is an id from
@@ -23,9 +24,10 @@ def command(run_name: str, store: Path) -> None:
     from proctor.reports.ranking import ranked_boards
     from proctor.reports.tables import leaderboard_table
     from proctor.results.store import open_store
+    from proctor.tasks.lm_eval.settings import LmEvalSettings
 
     opened = open_store(store)
     before = opened.run(run_name)
-    after = rescore(before, opened)
+    after = rescore(before, opened, lm_eval=LmEvalSettings(trust=trust_task_code))
     print_tables([leaderboard_table(board) for board in [*ranked_boards([before]), *ranked_boards([after])]])
     click.echo(f"results: {after.location}")

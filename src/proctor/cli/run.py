@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from proctor.cli.lm_eval_options import lm_eval_options
 from proctor.cli.options import store_option
 
 if TYPE_CHECKING:
     from proctor.engine.plan import Settings
     from proctor.engine.stopping import Allowance
+    from proctor.tasks.lm_eval.settings import LmEvalSettings
     from proctor.tasks.suite import Suite
 
 
@@ -54,6 +56,7 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     help="Stop when so much is spent by this command; the same command continues.",
 )
 @click.option("--max-time", callback=_duration, metavar="SECONDS|10m|2h", help="Stop after so long; the same command continues.")
+@lm_eval_options
 @store_option
 @click.option("--dry-run", is_flag=True, help="Say what would be asked: items, requests, tokens, cost, one example per task.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and no progress.")
@@ -67,19 +70,22 @@ def command(
     choices: Literal["likelihood", "generate"],
     max_cost: float | None,
     max_time: float | None,
+    lm_eval: LmEvalSettings,
     store: Path,
     dry_run: bool,
     as_json: bool,
 ) -> int:
     """Run (or continue) tasks on models and print the result.
 
-    TASK is a built-in name (proctor list tasks), a task file or a folder of them; several form one suite. The same command continues an
-    interrupted run; a finished one is answered from what is kept.
+    TASK is a built-in name (proctor list tasks), a task file or a folder of them, or lm-eval:NAME for a task, group, tag or glob of
+    lm-evaluation-harness; several form one suite. The same command continues an interrupted run; a finished one is answered from what is
+    kept.
 
     \b
     proctor run smoke -m baseline:random
     proctor run core -m smollm2 -m hf:./my-checkpoint
     proctor run my-task.yaml -m http://localhost:8000/v1#my-model --limit 50
+    proctor run lm-eval:mmlu -m hf:./my-checkpoint --shots 5 --compat lm-eval
     """
     from proctor.engine.plan import Settings
     from proctor.engine.stopping import Allowance
@@ -87,7 +93,7 @@ def command(
 
     allowance = Allowance(max_cost, max_time)
     settings = Settings(limit=limit, shots=shots, epochs=epochs, seed=seed, choices=choices)
-    suite = load_suite(tasks)
+    suite = load_suite(tasks, lm_eval)
     if dry_run:
         from proctor.cli.dry_run import dry_run as tell
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from proctor.cli.lm_eval_options import lm_eval_options
+
+if TYPE_CHECKING:
+    from proctor.tasks.lm_eval.settings import LmEvalSettings
 
 
 @click.command("show")
@@ -13,24 +18,27 @@ import click
 @click.option("--item", "item_id", help="Id of the item; default: the first.")
 @click.option("-m", "--model", "uri", help="Show it as this model sees it, token by token where its tokenizer is at hand.")
 @click.option("--shots", type=click.IntRange(0), help="With N few-shot examples.")
+@lm_eval_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(task_name: str, item_id: str | None, uri: str | None, shots: int | None, as_json: bool) -> None:
+def command(task_name: str, item_id: str | None, uri: str | None, shots: int | None, lm_eval: LmEvalSettings, as_json: bool) -> None:
     """Show exactly what a model will see for an item, and what counts as right.
 
     \b
     proctor show arithmetic
     proctor show my-task.yaml --item q17 --model smollm2
+    proctor show lm-eval:arc_challenge --item 0
     """
     from proctor.engine.plan import Settings, fit
     from proctor.models.base import Preview, plain_text
     from proctor.models.open import open_model
-    from proctor.tasks.load import load_suite, load_task
+    from proctor.tasks.load import load_task
+    from proctor.tasks.suite import Suite, Weighted
     from proctor.types import Generate
 
-    task = load_task(task_name)
+    task = load_task(task_name, lm_eval)
     settings = Settings(shots=shots)
     model = open_model(uri) if uri else None
-    suite = load_suite(task_name)
+    suite = Suite(task.name, [Weighted(task)])
     task = fit(suite, settings, model.kinds if model else frozenset({"generate", "likelihood"})).tasks[0]
     item = task.only([item_id]).items[0] if item_id else task.items[0]
     request = task.request(item)

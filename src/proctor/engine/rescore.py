@@ -15,12 +15,15 @@ from proctor.errors import UsageError
 from proctor.models.base import Ask, Kind, Model
 from proctor.results.columns import request_hash
 from proctor.results.store import Run, Store
+from proctor.tasks.lm_eval.settings import LmEvalSettings
 from proctor.tasks.load import load_suite
 from proctor.tasks.suite import Suite
 from proctor.types import Response
 
 
-def rescore(run: Run, store: Store, suite: Suite | None = None, observer: Observer | None = None) -> Run:
+def rescore(
+    run: Run, store: Store, suite: Suite | None = None, observer: Observer | None = None, lm_eval: LmEvalSettings | None = None
+) -> Run:
     """Score a run's answers by the tasks as they are now.
 
     Args:
@@ -28,6 +31,7 @@ def rescore(run: Run, store: Store, suite: Suite | None = None, observer: Observ
         store: where the new run goes.
         suite: the tasks; default: loaded again from where the run's came from.
         observer: is told what happens.
+        lm_eval: whether the code of tasks of lm-evaluation-harness is trusted; how they were put stands in the run.
 
     Returns:
         The new run.
@@ -47,7 +51,7 @@ def rescore(run: Run, store: Store, suite: Suite | None = None, observer: Observ
     if suite is None:
         if manifest.suite_source == "python" or not manifest.suite_source:
             raise UsageError(f"run '{manifest.run}' came from tasks built in Python; rescore it from Python, giving the suite")
-        suite = load_suite(manifest.suite_source.splitlines())
+        suite = load_suite(manifest.suite_source.splitlines(), lm_eval)
     settings = msgspec.convert(manifest.settings, Settings)
     kinds: frozenset[Kind] = frozenset(manifest.model_info.get("kinds", ("generate", "likelihood")))
     fitted = fit(suite, settings, kinds)

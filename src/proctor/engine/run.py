@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ from proctor.results.manifest import Manifest, read_manifest, write_manifest
 from proctor.results.store import Run, Store
 from proctor.results.summary import Summary
 from proctor.tasks.suite import Suite
-from proctor.types import Response
+from proctor.tasks.task import Task
+from proctor.types import Item, Request, Response, Score
 
 
 class Observer:
@@ -284,6 +286,28 @@ def _described(store: Store, fingerprint: str) -> dict[str, Any]:
     return max(infos, key=len, default={})
 
 
+def _entry(journal: Journal, ask: Ask) -> Entry:
+    entry = journal.get((ask.task, ask.item.id, ask.epoch))
+    if entry is None:
+        raise ModelError(
+            f"the model gave no answer to item '{ask.item.id}' of task '{ask.task}'; run the same command again to ask the rest"
+        )
+    return entry
+
+
+def _scores(task: Task, item: Item, asked: list[tuple[Request, Response]]) -> list[Score]:
+    try:
+        return task.scoring.score_item(item, asked)
+    except DataError as error:
+        raise DataError(f"task '{task.name}': {error}; every answer is kept") from None
+    except ProctorError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"task '{task.name}', item '{item.id}': scoring failed: {type(error).__name__}: {error}; every answer is kept"
+        ) from error
+
+
 def _finish(plan: Plan, journal: Journal, folder: Path, manifest: Manifest) -> None:
     """Score every attempt, write Parquet and the final manifest."""
     summaries = {entry.task.name: Summary(entry.task, entry.weight) for entry in plan.suite.entries}
@@ -298,40 +322,28 @@ def _finish(plan: Plan, journal: Journal, folder: Path, manifest: Manifest) -> N
     }
 
     def rows() -> Iterator[dict[str, Any]]:
-        for task, ask in plan.asks():
-            entry = journal.get((ask.task, ask.item.id, ask.epoch))
-            if entry is None:
-                raise ModelError(
-                    f"the model gave no answer to item '{ask.item.id}' of task '{ask.task}'; run the same command again to ask the rest"
-                )
-            response = entry.response
-            try:
-                score = task.scoring.score(ask.item, ask.request, response)
-            except DataError as error:
-                raise DataError(f"task '{task.name}': {error}; every answer is kept") from None
-            except ProctorError:
-                raise
-            except Exception as error:
-                raise DataError(
-                    f"task '{task.name}', item '{ask.item.id}': scoring failed: {type(error).__name__}: {error}; every answer is kept"
-                ) from error
-            summaries[task.name].add(ask.item, response, score)
-            totals["attempts"] += 1
-            totals["reused" if entry.reused else "asked"] += 1
-            totals["retries"] += response.retries
-            for name in ("input_tokens", "output_tokens", "cost"):
-                value = getattr(response, name)
-                if value is not None:
-                    totals[name] = (totals[name] or 0) + value
-            constants = {
-                "run": manifest.run,
-                "suite": manifest.suite,
-                "model": manifest.model,
-                "task": task.name,
-                "protocol": task.protocol_hash,
-                "reused": entry.reused,
-            }
-            yield row(ask.item, ask.epoch, ask.request, response, score, task.scoring.metrics[0].name, constants)
+        for (task, item), asks in groupby(plan.asks(), lambda pair: (pair[0], pair[1].item)):
+            entries = [(ask, _entry(journal, ask)) for _, ask in asks]
+            scores = _scores(task, item, [(ask.request, entry.response) for ask, entry in entries])
+            for (ask, entry), score in zip(entries, scores, strict=True):
+                response = entry.response
+                summaries[task.name].add(item, response, score)
+                totals["attempts"] += 1
+                totals["reused" if entry.reused else "asked"] += 1
+                totals["retries"] += response.retries
+                for name in ("input_tokens", "output_tokens", "cost"):
+                    value = getattr(response, name)
+                    if value is not None:
+                        totals[name] = (totals[name] or 0) + value
+                constants = {
+                    "run": manifest.run,
+                    "suite": manifest.suite,
+                    "model": manifest.model,
+                    "task": task.name,
+                    "protocol": task.protocol_hash,
+                    "reused": entry.reused,
+                }
+                yield row(item, ask.epoch, ask.request, response, score, task.scoring.metrics[0].name, constants)
 
     write_attempts(folder / "attempts.parquet", rows())
     manifest.tasks = [summary.result() for summary in summaries.values()]

@@ -7,6 +7,8 @@ from array import array
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from proctor.analysis.uncertainty import Estimate, item_means, mean_with_stderr, metric_estimate
 from proctor.results.epoch_metrics import epoch_metrics
 from proctor.results.manifest import MetricResult, TaskResult
@@ -35,6 +37,7 @@ class Summary:
         self.groups: list[str] = []
         self.item_of = array("q")
         self.values: dict[str, array[float]] = {}  # by name, one for each attempt; NaN where it has none
+        self.raw: list[dict[str, Any]] = []  # of tasks whose attempts have no score of their own
         self._answers_used = any(metric.statistics for metric in task.scoring.metrics) or (task.epochs > 1 and _votes(task))
         self.answers: list[str | None] = []
         self.targets: list[Any] = []
@@ -57,6 +60,8 @@ class Summary:
                 self.values[name] = array("d", [math.nan]) * before
         for name, column in self.values.items():
             column.append(score.values.get(name, math.nan))
+        if not self.task.scoring.by_attempt:
+            self.raw.append(score.raw)
         if self._answers_used:
             self.answers.append(score.answer)
             self.targets.append(item.target)
@@ -107,10 +112,18 @@ class Summary:
     def _estimate(self, metric: Metric) -> Estimate:
         import numpy as np
 
+        if metric.is_mean:
+            estimate = mean_with_stderr(item_means(self._values(metric.name), self.item_of, len(self.items)), self.groups)
+            return estimate if metric.stderr else replace(estimate, stderr=None)
+        numbers = {name: np.array(self.values[name]) for name in sorted(self.values)}
+        columns = Columns(self.answers, self.targets, numbers, self.raw)
+        if metric.whole is not None:
+            value, stderr = metric.whole(columns)
+            value = value if value is not None and math.isfinite(value) else None
+            return Estimate(value, stderr, len(self.items), len(self.items))
         if metric.statistics is None or metric.value is None:
-            return mean_with_stderr(item_means(self._values(metric.name), self.item_of, len(self.items)), self.groups)
-        columns = {name: np.array(self.values[name]) for name in sorted(self.values)}
-        statistics = metric.statistics(Columns(self.answers, self.targets, columns))
+            raise TypeError(f"metric '{metric.name}' has statistics but no value of them")
+        statistics = metric.statistics(columns)
         # Attempts of one item, and items of one group, are drawn together.
         clusters = [self.groups[index] or f"\0{index}" for index in self.item_of]
         return metric_estimate(statistics, metric.value, clusters)
@@ -122,7 +135,7 @@ class Summary:
 
     def _over_epochs(self) -> list[MetricResult]:
         main = self.task.scoring.metrics[0]
-        if main.statistics is not None:
+        if not main.is_mean:
             return []
         return epoch_metrics(
             MetricResult(main.name, None, None, main.higher_is_better, main.bounds),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import Struct, field
@@ -22,11 +22,13 @@ class Columns(Struct, frozen=True):
         answers: the extracted answers; None where there was none.
         targets: the items' targets.
         values: metric or statistic name to numbers (NaN where an attempt has none), shape (attempts,).
+        raw: what each attempt's score holds as `raw`.
     """
 
     answers: list[str | None]
     targets: list[Any]
     values: dict[str, NDArray[np.float64]]
+    raw: Sequence[dict[str, Any]] = ()
 
 
 class Metric(Struct, frozen=True):
@@ -42,6 +44,9 @@ class Metric(Struct, frozen=True):
         bounds: worst and best value (by value, low first); None where unbounded. A composite needs them.
         statistics: Columns -> array (attempts, k) of additive statistics.
         value: array (..., k) of summed statistics -> array (...) of the metric.
+        whole: Columns -> value and standard error (None where undefined), of a metric that no sums give: a median, somebody else's
+            function of all attempts.
+        stderr: whether the mean is given a standard error.
     """
 
     name: str
@@ -49,6 +54,13 @@ class Metric(Struct, frozen=True):
     bounds: tuple[float, float] | None = (0.0, 1.0)
     statistics: Callable[[Columns], NDArray[np.float64]] | None = None
     value: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+    whole: Callable[[Columns], tuple[float | None, float | None]] | None = None
+    stderr: bool = True
+
+    @property
+    def is_mean(self) -> bool:
+        """Whether it is the mean of the attempts' values."""
+        return self.statistics is None and self.whole is None
 
 
 class Measured(Struct, frozen=True):
@@ -86,7 +98,7 @@ class Scorer(abc.ABC):
         """Values for an attempt that gave no answer: the worst of each bounded mean metric."""
         worst: dict[str, float] = {}
         for metric in self.metrics:
-            if metric.statistics is None and metric.bounds is not None:
+            if metric.is_mean and metric.bounds is not None:
                 worst[metric.name] = metric.bounds[0 if metric.higher_is_better else 1]
         return worst
 

@@ -92,6 +92,10 @@ class TaskScoring:
             return self._score_likelihood(item, request, response)
         return self._score_text(item, response)
 
+    def score_item(self, item: Item, asked: Sequence[tuple[Request, Response]]) -> list[Score]:
+        """The scores of all attempts at an item, one for each request and response, epochs in order."""
+        return [self.score(item, request, response) for request, response in asked]
+
     def _score_likelihood(self, item: Item, request: Request, response: Response) -> Score:
         if not isinstance(request, Likelihood) or response.loglikelihoods is None:
             return Score("failed", self._unanswered(item), None, "the response has no log-likelihoods")

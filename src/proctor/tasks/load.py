@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from proctor.errors import TaskError, UsageError, nearest
+from proctor.tasks.lm_eval.settings import LmEvalSettings, is_ref
 from proctor.tasks.spec import SuiteSpec, TaskSpec
 from proctor.tasks.suite import Suite, Weighted
 from proctor.tasks.task import Task
@@ -25,34 +26,58 @@ def builtin_tasks() -> list[str]:
     return sorted(path.stem for path in (BUILTIN / "tasks").glob("*.yaml"))
 
 
-def load_task(ref: str | Path) -> Task:
-    """A task by built-in name or path. Raises `TaskError`, `DataError`, or `UsageError` for an unknown name."""
+def load_task(ref: str | Path, lm_eval: LmEvalSettings | None = None) -> Task:
+    """A task by built-in name, path, or `lm-eval:NAME`.
+
+    Args:
+        ref: the name.
+        lm_eval: how tasks of lm-evaluation-harness are found and put.
+
+    Raises:
+        TaskError, DataError: a file that is wrong.
+        UsageError: an unknown name.
+    """
+    if is_ref(str(ref)):
+        from proctor.tasks.lm_eval.suite import load_task as load_lm_eval
+
+        return load_lm_eval(str(ref), lm_eval)
     path, source = _find(str(ref))
     if _is_suite(path):
         raise UsageError(f"'{ref}' is a suite, not a task; its tasks are listed by: proctor list tasks")
     return _load_task(path, source)
 
 
-def load_suite(ref: str | Path | Sequence[str | Path]) -> Suite:
-    """A suite by built-in name or path; of a task, a folder of task files or several of these, the suite made of them.
+def load_suite(ref: str | Path | Sequence[str | Path], lm_eval: LmEvalSettings | None = None) -> Suite:
+    """A suite by built-in name, path or `lm-eval:NAME`; of a task, a folder of task files or several of these, the suite made of them.
+
+    Args:
+        ref: the name, or several.
+        lm_eval: how tasks of lm-evaluation-harness are found and put.
 
     Raises:
         TaskError, DataError: a file that is wrong.
         UsageError: an unknown name.
     """
     refs = [str(ref)] if isinstance(ref, str | Path) else [str(one) for one in ref]
-    parts = [_load_one(one) for one in refs]
+    parts = [_load_one(one, lm_eval) for one in refs]
     if len(parts) == 1:
         return parts[0]
     name = "+".join(part.name for part in parts)
     name = name if len(name) <= 60 else f"{parts[0].name}+{len(parts) - 1}"
-    return Suite(name, [entry for part in parts for entry in part.entries], source="\n".join(part.source for part in parts))
+    return Suite(
+        name,
+        [entry for part in parts for entry in part.entries],
+        source="\n".join(part.source for part in parts),
+        groups=[group for part in parts for group in part.groups],
+    )
 
 
 def task_specs(refs: Sequence[str]) -> list[tuple[str, TaskSpec]]:
     """(source, task file) of each task named, without reading any data: what `proctor list tasks` shows."""
     found: list[tuple[str, TaskSpec]] = []
     for ref in refs:
+        if is_ref(ref):
+            raise UsageError(f"{ref}: the tasks of lm-evaluation-harness are listed by: proctor list tasks lm-eval")
         path, source = _find(ref)
         for one, its_source in _files(path, source):
             found.append((its_source, read_yaml(one, TaskSpec, "task")))
@@ -74,7 +99,8 @@ def _files(path: Path, source: str, above: tuple[Path, ...] = ()) -> list[tuple[
         return [(one, str(one)) for one in files]
     if _is_suite(path):
         above = _deeper(path, above)
-        return [pair for entry in read_yaml(path, SuiteSpec, "suite").tasks for pair in _files(*_find(entry.task, path.parent), above)]
+        listed = [entry.task for entry in read_yaml(path, SuiteSpec, "suite").tasks if not is_ref(entry.task)]
+        return [pair for task in listed for pair in _files(*_find(task, path.parent), above)]
     return [(path, source)]
 
 
@@ -86,7 +112,11 @@ def _deeper(suite: Path, above: tuple[Path, ...]) -> tuple[Path, ...]:
     return found
 
 
-def _load_one(ref: str, base: Path | None = None, above: tuple[Path, ...] = ()) -> Suite:
+def _load_one(ref: str, lm_eval: LmEvalSettings | None, base: Path | None = None, above: tuple[Path, ...] = ()) -> Suite:
+    if is_ref(ref):
+        from proctor.tasks.lm_eval.suite import load_suite as load_lm_eval
+
+        return load_lm_eval(ref, lm_eval, base)
     path, source = _find(ref, base)
     if path.is_dir():
         entries = [Weighted(_load_task(one, its_source)) for one, its_source in _files(path, source)]
@@ -96,11 +126,12 @@ def _load_one(ref: str, base: Path | None = None, above: tuple[Path, ...] = ()) 
         return Suite(task.name, [Weighted(task)], title=task.spec.title, source=source)
     above = _deeper(path, above)
     spec = read_yaml(path, SuiteSpec, "suite")
-    entries = []
+    entries, groups = [], []
     for entry in spec.tasks:
-        part = _load_one(entry.task, path.parent, above)
+        part = _load_one(entry.task, lm_eval, path.parent, above)
         entries += [Weighted(inner.task, inner.weight * entry.weight) for inner in part.entries]
-    return Suite(spec.suite, entries, title=spec.title, source=source)
+        groups += part.groups
+    return Suite(spec.suite, entries, title=spec.title, source=source, groups=groups)
 
 
 def _find(ref: str, base: Path | None = None) -> tuple[Path, str]:

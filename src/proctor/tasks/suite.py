@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 from msgspec import Struct
 
@@ -18,6 +20,40 @@ class Weighted(Struct, frozen=True):
     weight: float = 1.0
 
 
+class Aggregate(Struct, frozen=True):
+    """A number of a group: the mean of a metric over its leaf tasks.
+
+    Attributes:
+        metric: its name, without a filter.
+        filters: under which filters; None: under each that occurs.
+        weight_by_size: whether a task counts by its number of items.
+    """
+
+    metric: str
+    filters: tuple[str, ...] | None = None
+    weight_by_size: bool = True
+
+
+class Group(Struct, frozen=True):
+    """Tasks of a suite that have numbers together, beside its composite.
+
+    Attributes:
+        name: as printed; no task has it.
+        title: one line.
+        tasks: names of the leaf tasks.
+        members: names of the tasks and groups directly below.
+        aggregates: its numbers; empty where it only lists tasks.
+        version: as declared.
+    """
+
+    name: str
+    title: str
+    tasks: tuple[str, ...]
+    members: tuple[str, ...]
+    aggregates: tuple[Aggregate, ...]
+    version: Any = None
+
+
 class Suite:
     """Tasks under one protocol.
 
@@ -26,12 +62,15 @@ class Suite:
         entries: the tasks and their weights.
         title: one line.
         source: what to load it from again: built-in names and paths, one a line, or `python`.
+        groups: tasks that have numbers together; they change nothing else.
 
     Raises:
         TaskError: no tasks, or two of one name.
     """
 
-    def __init__(self, name: str, entries: list[Weighted], *, title: str = "", source: str = "python") -> None:
+    def __init__(
+        self, name: str, entries: list[Weighted], *, title: str = "", source: str = "python", groups: Sequence[Group] = ()
+    ) -> None:
         if not entries:
             raise TaskError(f"suite '{name}' has no tasks")
         seen: set[str] = set()
@@ -43,6 +82,7 @@ class Suite:
         self.entries = entries
         self.title = title
         self.source = source
+        self.groups = tuple(groups)
 
     def __repr__(self) -> str:
         return f"Suite({self.name!r}, {len(self.entries)} tasks, {sum(len(task.items) for task in self.tasks)} items)"
@@ -60,4 +100,4 @@ class Suite:
     def with_tasks(self, tasks: list[Task]) -> Suite:
         """The same suite with its tasks replaced one by one."""
         entries = [Weighted(task, entry.weight) for task, entry in zip(tasks, self.entries, strict=True)]
-        return Suite(self.name, entries, title=self.title, source=self.source)
+        return Suite(self.name, entries, title=self.title, source=self.source, groups=self.groups)
