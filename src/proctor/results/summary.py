@@ -135,7 +135,7 @@ class Summary:
 
     def _over_epochs(self) -> list[MetricResult]:
         main = self.task.scoring.metrics[0]
-        if not main.is_mean:
+        if not main.is_mean or not self.task.scoring.by_attempt:
             return []
         return epoch_metrics(
             MetricResult(main.name, None, None, main.higher_is_better, main.bounds),

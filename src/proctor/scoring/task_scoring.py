@@ -52,7 +52,10 @@ class TaskScoring:
     Attributes:
         metrics: what is reported, the main metric first.
         protocol: scorers, versions, options and extraction as JSON values; part of the protocol hash.
+        by_attempt: whether each attempt has a score of its own, and not all attempts at an item one together.
     """
+
+    by_attempt = True
 
     def __init__(self, parts: list[_Part], protocol: dict[str, Any], kind: str, strip: bool, normalise: Normalise) -> None:
         self.metrics: tuple[Metric, ...] = tuple(metric for part in parts for metric in part.scorer.metrics)

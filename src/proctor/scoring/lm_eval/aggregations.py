@@ -24,7 +24,7 @@ AGGREGATIONS = (
 MEANS = ("mean", "nanmean", "brier_score")  # in which a document has a number of its own
 _BOUNDS = {"bleu": (0.0, 100.0), "chrf": (0.0, 100.0), "chrf++": (0.0, 100.0), "matthews_corrcoef": (-1.0, 1.0), "f1": (0.0, 1.0)}
 # Those for which the harness resamples, and how often we do: sacrebleu computes each of its resamples in Python.
-_RESAMPLED = {"f1": 20_000, "matthews_corrcoef": 20_000, "perplexity": 20_000, "bleu": 1_000, "chrf": 1_000, "chrf++": 1_000, "ter": 1_000}
+_RESAMPLED = {"nanmean": 20_000, "f1": 20_000, "matthews_corrcoef": 20_000, "perplexity": 20_000, "bleu": 1_000, "chrf": 1_000, "chrf++": 1_000, "ter": 1_000}
 _MEDIANS = 20_000
 _CELLS = 4_000_000  # resampling weights held at once: 32 MB
 
@@ -49,7 +49,7 @@ def make_metric(
     if callable(aggregation):
         return Metric(name, higher_is_better, bounds, whole=lambda columns: (_number(aggregation, _present(columns, name)), None))
     bounds = _BOUNDS.get(aggregation, bounds if aggregation in MEANS else None)
-    if aggregation in MEANS:
+    if aggregation in MEANS and not (compat and aggregation == "nanmean"):  # of which the harness resamples the mean
         # The harness gives the mean of Brier scores no standard error.
         return Metric(name, higher_is_better, bounds, stderr=not (compat and aggregation == "brier_score"))
     if aggregation == "bypass":
@@ -141,6 +141,8 @@ def _rows(statistics: Statistics, columns: Columns, name: str) -> NDArray[np.flo
 
 
 def _sums(aggregation: str) -> tuple[Statistics, Value]:
+    if aggregation == "nanmean":
+        return _with_one, lambda sums: sums[..., 0] / sums[..., 1]
     if aggregation == "perplexity":
         return _with_one, lambda sums: _exp(-sums[..., 0] / sums[..., 1])
     if aggregation == "weighted_perplexity":
@@ -163,7 +165,9 @@ def _exp(value: NDArray[np.float64]) -> NDArray[np.float64]:
 def _with_one(values: Sequence[Any]) -> NDArray[np.float64]:
     import numpy as np
 
-    return np.asarray([[value, 1.0] for value in values], dtype=np.float64)
+    rows = np.asarray([[value, 1.0] for value in values], dtype=np.float64)
+    rows[np.isnan(rows[:, 0])] = 0.0
+    return rows
 
 
 def _pairs(values: Sequence[Any]) -> NDArray[np.float64]:

@@ -80,6 +80,8 @@ class LmEvalScoring(TaskScoring):
         described: what the protocol says of all this.
     """
 
+    by_attempt = False
+
     def __init__(
         self,
         output_type: str,
