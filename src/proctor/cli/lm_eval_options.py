@@ -14,7 +14,13 @@ def lm_eval_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def command(
-        *args: Any, lm_eval_path: tuple[str, ...], data: str | None, compat: str | None, lm_eval_chat: Any, trust_task_code: bool, **more: Any
+        *args: Any,
+        lm_eval_path: tuple[str, ...],
+        data: str | None,
+        compat: str | None,
+        lm_eval_chat: Any,
+        trust_task_code: bool,
+        **more: Any,
     ) -> Any:
         from proctor.tasks.lm_eval.settings import LmEvalSettings
 

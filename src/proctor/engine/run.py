@@ -25,6 +25,7 @@ from proctor.errors import DataError, ModelError, ProctorError, RunStopped, Stor
 from proctor.models.base import Ask, Kind, Model
 from proctor.results.attempts import write_attempts
 from proctor.results.columns import request_hash, row
+from proctor.results.group_results import group_results
 from proctor.results.manifest import Manifest, read_manifest, write_manifest
 from proctor.results.store import Run, Store
 from proctor.results.summary import Summary
@@ -347,6 +348,7 @@ def _finish(plan: Plan, journal: Journal, folder: Path, manifest: Manifest) -> N
 
     write_attempts(folder / "attempts.parquet", rows())
     manifest.tasks = [summary.result() for summary in summaries.values()]
+    manifest.tasks += group_results(plan.suite.groups, manifest.tasks)
     states: dict[str, int] = {}
     for result in manifest.tasks:
         for state, count in result.states.items():

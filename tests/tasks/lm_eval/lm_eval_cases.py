@@ -28,7 +28,7 @@ class Function(str):
 
 yaml.SafeDumper.add_representer(Function, lambda dumper, data: dumper.represent_scalar("!function", str(data)))
 
-UTILS = '''
+UTILS = """
 import re
 from functools import partial
 
@@ -112,7 +112,7 @@ class Shorten:
 
     def apply(self, resps, docs):
         return [[resp[: self.size] for resp in of_doc] for of_doc in resps]
-'''
+"""
 
 
 def data() -> dict[str, list[dict[str, Any]]]:
@@ -147,15 +147,28 @@ def data() -> dict[str, list[dict[str, Any]]]:
         rows = []
         for i in range(count):
             said = rng.choice(["42", "7", "amber", "birch", "cobalt", "dune", "B", "(C)", "yes", "no", "1,234"])
-            rows.append({"q": f"{words(2, 5)} {i} + {i}", "a": said, "accepted": [said, rng.choice(WORDS)], "choices": ["A", "river", "(C)", "amber birch"], "n": i})
+            rows.append(
+                {
+                    "q": f"{words(2, 5)} {i} + {i}",
+                    "a": said,
+                    "accepted": [said, rng.choice(WORDS)],
+                    "choices": ["A", "river", "(C)", "amber birch"],
+                    "n": i,
+                }
+            )
         return rows
 
     quiz_test, quiz_train, quiz_val = quiz(21, "t"), quiz(9, "r"), quiz(12, "v")
     quiz_val[3] = dict(quiz_val[2])  # two documents that are equal
     cloze = [{"text": words(4, 9), "last": rng.choice(WORDS)} for _ in range(15)]
     texts = [{"page": f"{words(5, 30)}\n\n {words(3, 9)} "} for _ in range(9)] + [{"page": "é ü  ß"}, {"page": "one"}]
-    blanks = [{"start": [f"{words(2, 4)} {one}" for one in ("he", "she")], "end": words(2, 4), "right": rng.randrange(2)} for _ in range(14)]
-    lines = [{"src": words(3, 6), "ref": rng.choice(["jade kelp lotus maple nectar", "the river is wide", "amber birch cobalt dune ember"])} for _ in range(12)]
+    blanks = [
+        {"start": [f"{words(2, 4)} {one}" for one in ("he", "she")], "end": words(2, 4), "right": rng.randrange(2)} for _ in range(14)
+    ]
+    lines = [
+        {"src": words(3, 6), "ref": rng.choice(["jade kelp lotus maple nectar", "the river is wide", "amber birch cobalt dune ember"])}
+        for _ in range(12)
+    ]
     many = [{"src": one["src"], "refs": [one["ref"], "a river is wide and long"]} for one in lines]
     return {
         "quiz_test.jsonl": quiz_test,
@@ -187,7 +200,11 @@ def tasks(folder: Path) -> dict[str, dict[str, Any]]:
         "doc_to_choice": "choices",
         "metadata": {"version": 1.0},
     }
-    letters = {**quiz, "doc_to_text": "{{question.strip()}}{% for c in choices %}\n{{'ABCD'[loop.index0]}}. {{c}}{% endfor %}\nAnswer:", "doc_to_choice": ["A", "B", "C", "D"]}
+    letters = {
+        **quiz,
+        "doc_to_text": "{{question.strip()}}{% for c in choices %}\n{{'ABCD'[loop.index0]}}. {{c}}{% endfor %}\nAnswer:",
+        "doc_to_choice": ["A", "B", "C", "D"],
+    }
     sums = {
         **files(test="sums.jsonl", train="sums_train.jsonl"),
         "output_type": "generate_until",
@@ -211,10 +228,24 @@ def tasks(folder: Path) -> dict[str, dict[str, Any]]:
         "doc_to_text": "{{text}}",
         "doc_to_target": " {{last}}",
     }
-    texts = {**files(test="texts.jsonl"), "output_type": "loglikelihood_rolling", "test_split": "test", "doc_to_text": "", "doc_to_target": "page"}
-    lines = {**files(test="lines.jsonl"), "output_type": "generate_until", "test_split": "test", "doc_to_text": "{{src}} =", "doc_to_target": "ref"}
+    texts = {
+        **files(test="texts.jsonl"),
+        "output_type": "loglikelihood_rolling",
+        "test_split": "test",
+        "doc_to_text": "",
+        "doc_to_target": "page",
+    }
+    lines = {
+        **files(test="lines.jsonl"),
+        "output_type": "generate_until",
+        "test_split": "test",
+        "doc_to_text": "{{src}} =",
+        "doc_to_target": "ref",
+    }
     corpus = [{"metric": name, "aggregation": name, "higher_is_better": name != "ter"} for name in ("bleu", "chrf", "ter")]
-    validation = {key: value for key, value in quiz.items() if key not in ("test_split", "fewshot_split")} | {"validation_split": "validation"}
+    validation = {key: value for key, value in quiz.items() if key not in ("test_split", "fewshot_split")} | {
+        "validation_split": "validation"
+    }
     return {
         "mc_plain": quiz,
         "mc_described": {**quiz, "description": "About {{passage.title}}.\n\n"},
@@ -227,9 +258,17 @@ def tasks(folder: Path) -> dict[str, dict[str, Any]]:
         "mc_choice_template": {**quiz, "doc_to_choice": "{{[choices[0], choices[1], 'none']}}"},  # some targets are beyond the choices
         "mc_choice_dict": {**quiz, "doc_to_choice": {"a": "amber", "b": "birch", "c": "a longer one", "d": "ü"}},
         "mc_several": {**quiz, "doc_to_target": "several"},
-        "mc_metrics": {**quiz, "metric_list": [{"metric": one} for one in ("acc", "acc_norm", "acc_bytes", "exact_match", "brier_score", "mcc")]},
+        "mc_metrics": {
+            **quiz,
+            "metric_list": [{"metric": one} for one in ("acc", "acc_norm", "acc_bytes", "exact_match", "brier_score", "mcc")],
+        },
         "mc_mutual": {**quiz, "metric_list": [{"metric": "acc_mutual_info"}, {"metric": "acc"}]},
-        "mc_f1": {**quiz, "doc_to_choice": ["no", "yes"], "doc_to_target": "binary", "metric_list": [{"metric": "f1"}, {"metric": "acc"}, {"metric": "mcc"}]},
+        "mc_f1": {
+            **quiz,
+            "doc_to_choice": ["no", "yes"],
+            "doc_to_target": "binary",
+            "metric_list": [{"metric": "f1"}, {"metric": "acc"}, {"metric": "mcc"}],
+        },
         "mc_own_f1": {**quiz, "metric_list": [{"metric": "f1", "aggregation": Function("utils.macro_f1"), "higher_is_better": True}]},
         "mc_median": {**quiz, "metric_list": [{"metric": "acc", "aggregation": "median", "higher_is_better": True}]},
         "mc_nanmean": {**quiz, "metric_list": [{"metric": "acc_norm", "aggregation": "nanmean", "higher_is_better": True}]},
@@ -238,17 +277,39 @@ def tasks(folder: Path) -> dict[str, dict[str, Any]]:
         "mc_prefix": {**quiz, "gen_prefix": "Surely"},
         "mc_prefix_space": {**quiz, "gen_prefix": "It is "},
         "mc_prefix_column": {**quiz, "gen_prefix": "letter"},
-        "mc_samples": {**quiz, "fewshot_split": None, "fewshot_config": {"sampler": "first_n", "samples": [{"question": f"s{i}?", "choices": ["w", "x", "y", "z"], "answer": i % 4} for i in range(6)]}},
+        "mc_samples": {
+            **quiz,
+            "fewshot_split": None,
+            "fewshot_config": {
+                "sampler": "first_n",
+                "samples": [{"question": f"s{i}?", "choices": ["w", "x", "y", "z"], "answer": i % 4} for i in range(6)],
+            },
+        },
         "mc_samples_code": {**quiz, "fewshot_split": None, "fewshot_config": {"samples": Function("utils.samples")}},
-        "mc_shot_text": {**quiz, "fewshot_config": {"doc_to_text": Function("utils.shot_text"), "doc_to_target": "{{letter}}", "target_delimiter": " => "}},
+        "mc_shot_text": {
+            **quiz,
+            "fewshot_config": {"doc_to_text": Function("utils.shot_text"), "doc_to_target": "{{letter}}", "target_delimiter": " => "},
+        },
         "mc_same_split": validation,
         "mc_named_same_split": {**validation, "fewshot_split": "validation"},
         "mc_test_as_pool": {**quiz, "fewshot_split": "test"},
         "mc_training": {key: value for key, value in quiz.items() if key != "fewshot_split"} | {"training_split": "train"},
         "mc_process_docs": {**quiz, "process_docs": Function("utils.process_docs"), "doc_to_text": "query", "doc_to_target": "gold"},
         "mc_filtered_docs": {**quiz, "process_docs": Function("utils.short_docs"), "doc_to_text": "{{query}}"},
-        "mc_functions": {**quiz, "doc_to_text": Function("utils.to_text"), "doc_to_target": Function("utils.to_target"), "doc_to_choice": Function("utils.to_choice")},
-        "mc_results": {**quiz, "process_results": Function("utils.results"), "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}, {"metric": "margin", "aggregation": "mean", "higher_is_better": False}]},
+        "mc_functions": {
+            **quiz,
+            "doc_to_text": Function("utils.to_text"),
+            "doc_to_target": Function("utils.to_target"),
+            "doc_to_choice": Function("utils.to_choice"),
+        },
+        "mc_results": {
+            **quiz,
+            "process_results": Function("utils.results"),
+            "metric_list": [
+                {"metric": "acc", "aggregation": "mean", "higher_is_better": True},
+                {"metric": "margin", "aggregation": "mean", "higher_is_better": False},
+            ],
+        },
         "mc_contexts": {
             **files(test="blanks.jsonl"),
             "output_type": "multiple_choice",
@@ -261,9 +322,18 @@ def tasks(folder: Path) -> dict[str, dict[str, Any]]:
         "mc_empty_context": {**quiz, "doc_to_text": "", "target_delimiter": ""},
         "gen_plain": sums,
         "gen_default": {key: value for key, value in sums.items() if key != "generation_kwargs"},
-        "gen_ignoring": {**sums, "metric_list": [{**exact, "ignore_case": True, "ignore_punctuation": True, "ignore_numbers": True, "regexes_to_ignore": [",", r"\$"]}]},
+        "gen_ignoring": {
+            **sums,
+            "metric_list": [
+                {**exact, "ignore_case": True, "ignore_punctuation": True, "ignore_numbers": True, "regexes_to_ignore": [",", r"\$"]}
+            ],
+        },
         "gen_accepted": {**sums, "doc_to_target": "accepted"},
-        "gen_accepted_list": {**sums, "doc_to_target": "{{accepted}}", "metric_list": [exact, {"metric": Function("utils.overlap"), "aggregation": "mean", "higher_is_better": True}]},
+        "gen_accepted_list": {
+            **sums,
+            "doc_to_target": "{{accepted}}",
+            "metric_list": [exact, {"metric": Function("utils.overlap"), "aggregation": "mean", "higher_is_better": True}],
+        },
         "gen_number_target": {**sums, "doc_to_target": "n"},
         "gen_choice": {**sums, "doc_to_choice": ["42", "amber", "yes"], "doc_to_target": "{{n % 3}}"},
         "gen_described": {**sums, "description": "Do the sums.\n", "gen_prefix": "So"},
@@ -272,7 +342,10 @@ def tasks(folder: Path) -> dict[str, dict[str, Any]]:
             **sums,
             "filter_list": [
                 {"name": "strict-match", "filter": [{"function": "regex", "regex_pattern": r"#### (\-?[0-9\.\,]+)"}, first]},
-                {"name": "flexible-extract", "filter": [{"function": "regex", "group_select": -1, "regex_pattern": r"(-?[$0-9.,]{2,})|(-?[0-9]+)"}, first]},
+                {
+                    "name": "flexible-extract",
+                    "filter": [{"function": "regex", "group_select": -1, "regex_pattern": r"(-?[$0-9.,]{2,})|(-?[0-9]+)"}, first],
+                },
             ],
             "metric_list": [{**exact, "ignore_case": True, "regexes_to_ignore": [",", r"\.$"]}],
         },
@@ -280,12 +353,34 @@ def tasks(folder: Path) -> dict[str, dict[str, Any]]:
         "gen_lower": {**sums, **filtered({"function": "lowercase"})},
         "gen_upper": {**sums, **filtered({"function": "uppercase"})},
         "gen_map": {**sums, **filtered({"function": "map", "mapping_dict": {"42": "amber", "A": "birch"}, "default_value": "7"})},
-        "gen_letters": {**sums, **filtered({"function": "multi_choice_regex", "regex_pattern": r"(\([A-Z]\))", "ignore_case": True, "ignore_punctuation": True, "regexes_to_ignore": ["the"]})},
+        "gen_letters": {
+            **sums,
+            **filtered(
+                {
+                    "function": "multi_choice_regex",
+                    "regex_pattern": r"(\([A-Z]\))",
+                    "ignore_case": True,
+                    "ignore_punctuation": True,
+                    "regexes_to_ignore": ["the"],
+                }
+            ),
+        },
         "gen_span": {**sums, **filtered({"function": "format_span"})},
-        "gen_tags": {**sums, "metric_list": [{"metric": Function("utils.pair_metric"), "aggregation": Function("utils.largest_share"), "higher_is_better": True}], **filtered({"function": "regex_pos"})},
+        "gen_tags": {
+            **sums,
+            "metric_list": [
+                {"metric": Function("utils.pair_metric"), "aggregation": Function("utils.largest_share"), "higher_is_better": True}
+            ],
+            **filtered({"function": "regex_pos"}),
+        },
         "gen_custom": {**sums, **filtered({"function": "custom", "filter_fn": Function("utils.first_word")})},
         "gen_class_filter": {**sums, **filtered({"function": Function("utils.Shorten"), "size": 2})},
-        "gen_votes": {**sums, "repeats": 4, "generation_kwargs": {"until": ["\n"], "do_sample": True, "temperature": 0.7}, **filtered({"function": "majority_vote"}, name="vote")},
+        "gen_votes": {
+            **sums,
+            "repeats": 4,
+            "generation_kwargs": {"until": ["\n"], "do_sample": True, "temperature": 0.7},
+            **filtered({"function": "majority_vote"}, name="vote"),
+        },
         "gen_first_k": {
             **sums,
             "repeats": 5,
@@ -320,16 +415,28 @@ def groups() -> dict[str, dict[str, Any]]:
     both = [{"metric": "acc", "weight_by_size": True}, {"metric": "acc_norm", "weight_by_size": False}]
     return {
         "weighted": {"group": "weighted", "task": ["mc_plain", "mc_same_split", "mc_filtered_docs"], "aggregate_metric_list": both},
-        "plainly": {"group": "plainly", "task": ["mc_plain", "mc_same_split"], "aggregate_metric_list": [{"metric": "acc", "weight_by_size": False}]},
+        "plainly": {
+            "group": "plainly",
+            "task": ["mc_plain", "mc_same_split"],
+            "aggregate_metric_list": [{"metric": "acc", "weight_by_size": False}],
+        },
         "nested": {
             "group": "nested",
             "group_alias": "Nested",
-            "task": ["ll_acc", {"group": "inner", "task": ["mc_plain", "mc_contexts"], "aggregate_metric_list": [{"metric": "acc"}]}, "plainly"],
+            "task": [
+                "ll_acc",
+                {"group": "inner", "task": ["mc_plain", "mc_contexts"], "aggregate_metric_list": [{"metric": "acc"}]},
+                "plainly",
+            ],
             "aggregate_metric_list": [{"metric": "acc", "aggregation": "mean", "weight_by_size": True}],
             "metadata": {"version": 3},
         },
         "filters": {"group": "filters", "task": ["gen_two_filters", "gen_plain"], "aggregate_metric_list": [{"metric": "exact_match"}]},
-        "chosen": {"group": "chosen", "task": ["gen_two_filters"], "aggregate_metric_list": [{"metric": "exact_match", "filter_list": "strict-match"}]},
+        "chosen": {
+            "group": "chosen",
+            "task": ["gen_two_filters"],
+            "aggregate_metric_list": [{"metric": "exact_match", "filter_list": "strict-match"}],
+        },
         "listing": {"group": "listing", "task": ["mc_plain", "gen_plain"]},
         "overriding": {
             "group": "overriding",

@@ -13,7 +13,7 @@ import lm_eval_cases as cases
 import numpy as np
 import polars as pl
 import pytest
-from conftest import Scripted, arguments
+from lm_eval_scripted import Scripted, arguments
 
 import proctor
 from proctor.errors import ProctorError
@@ -95,7 +95,7 @@ def generation(task):
 
 @pytest.mark.parametrize(("bundle", "name"), WORKING)
 def test_documents_are_worth_the_same(bundle, name, runs):
-    suite, manifest, frames = runs[bundle]
+    _, _, frames = runs[bundle]
     task = fitted(runs, bundle, name)
     frame = frames[name].unique("item", keep="first", maintain_order=True)
     ours = [json.loads(metrics) for metrics in frame["metrics"]]
@@ -169,3 +169,29 @@ def test_there_is_enough_to_compare():
     assert len({name for _, name in WORKING}) >= 60
     kinds = {cases.tasks(Path())[name]["output_type"] for _, name in WORKING}
     assert kinds == {"multiple_choice", "generate_until", "loglikelihood", "loglikelihood_rolling"}
+
+
+@pytest.mark.parametrize(("bundle", "name"), [(bundle, key[6:]) for bundle in BUNDLES for key in BUNDLES[bundle] if key.startswith("group ")])
+def test_groups_have_the_same_numbers(bundle, name, lm_eval_folder, tmp_path):
+    shots, _, limit = cases.BUNDLES[bundle]
+    suite = load_suite(f"lm-eval:{name}", settings(lm_eval_folder, bundle))
+    [run] = proctor.run(suite, Scripted(), shots=shots, limit=limit, out=tmp_path)
+    recorded = BUNDLES[bundle][f"group {name}"]
+    results = {result.task: result for result in run.manifest.tasks}
+    derived = {task for task, result in results.items() if result.source == "group"}
+    assert derived == set(recorded["groups"])
+    for task, numbers in recorded["results"].items():
+        stated = {key: value for key, value in numbers.items() if "," in key and "_stderr" not in key}
+        if not stated:
+            continue
+        ours = {f"{metric.name.partition(',')[0]},{metric.name.partition(',')[2] or 'none'}": metric for metric in results[task].metrics}
+        assert set(ours) == set(stated)
+        for key, value in stated.items():
+            assert close(ours[key].value, value), (task, key)
+            stderr = numbers[key.replace(",", "_stderr,", 1)]
+            if not isinstance(stderr, str):
+                assert close(ours[key].stderr, stderr), (task, key)
+        assert results[task].items == numbers["sample_len"]
+    for task in derived:
+        assert results[task].protocol["members"] == recorded["group_subtasks"][task]
+        assert results[task].weight == 0

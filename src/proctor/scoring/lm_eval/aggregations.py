@@ -24,7 +24,16 @@ AGGREGATIONS = (
 MEANS = ("mean", "nanmean", "brier_score")  # in which a document has a number of its own
 _BOUNDS = {"bleu": (0.0, 100.0), "chrf": (0.0, 100.0), "chrf++": (0.0, 100.0), "matthews_corrcoef": (-1.0, 1.0), "f1": (0.0, 1.0)}
 # Those for which the harness resamples, and how often we do: sacrebleu computes each of its resamples in Python.
-_RESAMPLED = {"nanmean": 20_000, "f1": 20_000, "matthews_corrcoef": 20_000, "perplexity": 20_000, "bleu": 1_000, "chrf": 1_000, "chrf++": 1_000, "ter": 1_000}
+_RESAMPLED = {
+    "nanmean": 20_000,
+    "f1": 20_000,
+    "matthews_corrcoef": 20_000,
+    "perplexity": 20_000,
+    "bleu": 1_000,
+    "chrf": 1_000,
+    "chrf++": 1_000,
+    "ter": 1_000,
+}
 _MEDIANS = 20_000
 _CELLS = 4_000_000  # resampling weights held at once: 32 MB
 
@@ -58,7 +67,9 @@ def make_metric(
         return Metric(name, higher_is_better, None, whole=lambda columns: _median(_present(columns, name)))
     statistics, value = _sums(aggregation)
     if compat:
-        return Metric(name, higher_is_better, bounds, whole=lambda columns: _resampled(aggregation, statistics, value, _present(columns, name)))
+        return Metric(
+            name, higher_is_better, bounds, whole=lambda columns: _resampled(aggregation, statistics, value, _present(columns, name))
+        )
     return Metric(name, higher_is_better, bounds, lambda columns: _rows(statistics, columns, name), value)
 
 

@@ -126,7 +126,12 @@ class LmEvalScoring(TaskScoring):
         if any(broken.values()):
             worst = self._worst()
             return [
-                Score(broken[index] or "scored", worst, None, response.error or ("no answer" if broken[index] else "another answer to it failed"))
+                Score(
+                    broken[index] or "scored",
+                    worst,
+                    None,
+                    response.error or ("no answer" if broken[index] else "another answer to it failed"),
+                )
                 for index, (_, response) in enumerate(asked)
             ]
         document = self._document(item)
@@ -284,5 +289,3 @@ def _truthy(value: Any) -> bool:
 
 def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and value != value
-
-

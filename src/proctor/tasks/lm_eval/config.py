@@ -32,7 +32,13 @@ _KEYS = (
 )
 _MAX_TOKENS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 MAX_GEN_TOKS = 256  # what the harness's models take where a task says nothing
-_WITHOUT_EFFECT: dict[str, Any] = {"num_beams": 1, "repetition_penalty": 1, "use_cache": True, "num_return_sequences": 1, "length_penalty": 1}
+_WITHOUT_EFFECT: dict[str, Any] = {
+    "num_beams": 1,
+    "repetition_penalty": 1,
+    "use_cache": True,
+    "num_return_sequences": 1,
+    "length_penalty": 1,
+}
 
 Reading = str | int | list[Any] | dict[str, Any] | FunctionRef | None
 
@@ -204,7 +210,9 @@ class _Reader:
             if self.keys.get(key) is not None:
                 raise self.fail(key, "shows pictures or sound, which Proctor does not")
         if self.keys.get("unsafe_code"):
-            raise self.fail("unsafe_code", "runs programs that a model wrote outside a sandbox; use a task with Proctor's scorer code_tests")
+            raise self.fail(
+                "unsafe_code", "runs programs that a model wrote outside a sandbox; use a task with Proctor's scorer code_tests"
+            )
         if self.keys.get("use_prompt") is not None:
             raise self.fail("use_prompt", "prompts of promptsource are not read")
 
@@ -272,7 +280,11 @@ def _fewshot(read: _Reader) -> Fewshot:
     if sampler not in ("default", "first_n"):
         raise read.fail("fewshot_config.sampler", f"expected default or first_n, got {_shown(sampler)}")
     samples = said.get("samples")
-    if samples is not None and not isinstance(samples, FunctionRef) and not (isinstance(samples, list) and all(isinstance(one, dict) for one in samples)):
+    if (
+        samples is not None
+        and not isinstance(samples, FunctionRef)
+        and not (isinstance(samples, list) and all(isinstance(one, dict) for one in samples))
+    ):
         raise read.fail("fewshot_config.samples", f"expected a list of documents or a function, got {_shown(samples)}")
     return Fewshot(
         sampler=sampler,
@@ -320,7 +332,9 @@ def _metrics(read: _Reader, output: str) -> tuple[Metric, ...]:
     said = read.items("metric_list")
     scored_by_itself = read.keys.get("process_results") is not None
     if said is None:
-        return tuple(Metric(name, None, default_aggregation(name) or "mean", default_direction(name), {}) for name in DEFAULT_METRICS[output])
+        return tuple(
+            Metric(name, None, default_aggregation(name) or "mean", default_direction(name), {}) for name in DEFAULT_METRICS[output]
+        )
     found: dict[str, Metric] = {}
     for number, entry in enumerate(said):
         at = f"metric_list[{number}]"
@@ -330,11 +344,19 @@ def _metrics(read: _Reader, output: str) -> tuple[Metric, ...]:
         function = metric if isinstance(metric, FunctionRef) else None
         name = function.name.rpartition(".")[2] if function else str(metric)
         if not scored_by_itself and function is None and not (name in METRICS and output in METRICS[name]):
-            of = "of the library `evaluate`, which is not used here" if name not in METRICS or entry.get("hf_evaluate") else f"no metric of {output}"
+            of = (
+                "of the library `evaluate`, which is not used here"
+                if name not in METRICS or entry.get("hf_evaluate")
+                else f"no metric of {output}"
+            )
             raise read.fail(at, f"'{name}' is {of}{nearest(name, METRICS)}")
         aggregation = entry.get("aggregation") or default_aggregation(name)
         if aggregation is None or (isinstance(aggregation, str) and aggregation not in AGGREGATIONS):
-            said_so = f"unknown aggregation {_shown(aggregation)}{nearest(str(aggregation), AGGREGATIONS)}" if aggregation else "says no aggregation, and has no default"
+            said_so = (
+                f"unknown aggregation {_shown(aggregation)}{nearest(str(aggregation), AGGREGATIONS)}"
+                if aggregation
+                else "says no aggregation, and has no default"
+            )
             raise read.fail(at, f"'{name}' {said_so}" if not aggregation else said_so)
         if not isinstance(aggregation, str | FunctionRef):
             raise read.fail(at, f"aggregation: expected a name or a function, got {_shown(aggregation)}")

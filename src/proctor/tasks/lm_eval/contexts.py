@@ -82,7 +82,9 @@ class Contexts:
             turns += self.example(one)
         return turns
 
-    def _turns(self, question: str, choices: Sequence[str] | None, answer: Any, prefix: str | None, delimiter: str, after: str) -> list[Turn]:
+    def _turns(
+        self, question: str, choices: Sequence[str] | None, answer: Any, prefix: str | None, delimiter: str, after: str
+    ) -> list[Turn]:
         """Question and answer; the question and the beginning of its answer where `answer` is None or empty."""
         answered = answer is not None and answer != ""
         if answered and not prefix:

@@ -206,7 +206,9 @@ def _entry(path: Path, cache: dict[Path, dict[str, Any]]) -> Entry:
     if kind == "task":
         problem = problem_of(config, str(path))
         files += [(str(one.file), there) for one in refs if (there := _stamp(str(one.file)))]
-    return Entry(name, kind, str(path), list(dict.fromkeys(files)), tags, str(config.get("output_type") or "generate_until"), _code(refs), problem)
+    return Entry(
+        name, kind, str(path), list(dict.fromkeys(files)), tags, str(config.get("output_type") or "generate_until"), _code(refs), problem
+    )
 
 
 def _code(refs: list[FunctionRef]) -> list[str]:

@@ -59,7 +59,9 @@ def read_ref(ref: str, given: LmEvalSettings | None = None, base: Path | None = 
     for key in said:
         if key not in ("compat", "chat", "path", "data"):
             more = "; trust in a task's code is given on the command line alone: --trust-task-code" if key == "trust" else ""
-            raise UsageError(f"{ref}: unknown key '{key}'{nearest(key, ('compat', 'chat', 'path', 'data')) or ';'} keys: compat, chat, path, data{more}")
+            raise UsageError(
+                f"{ref}: unknown key '{key}'{nearest(key, ('compat', 'chat', 'path', 'data')) or ';'} keys: compat, chat, path, data{more}"
+            )
     if not name:
         raise UsageError(f"{ref}: names no task; write lm-eval:NAME, such as lm-eval:arc_easy, or list them: proctor list tasks lm-eval")
     compat = said.get("compat", ["lm-eval" if given.compat else ""])[-1]

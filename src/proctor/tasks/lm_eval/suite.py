@@ -103,13 +103,18 @@ class _Builder:
         said = keys.get("task")
         for member in said if isinstance(said, list) else [said] if said else []:
             for child, tasks in self._member(name, member, below, depth):
+                if child in members:
+                    continue
                 members.append(child)
-                leaves += [one for one in tasks if one not in leaves]
+                # A task that stands in two subgroups counts twice in the harness, and once by our rules.
+                leaves += tasks if self.settings.compat else [one for one in tasks if one not in leaves]
         aggregates = _aggregates(name, keys.get("aggregate_metric_list"))
         metadata = keys.get("metadata")
         version = metadata.get("version") if isinstance(metadata, dict) else None
         if all(group.name != name for group in self.groups):
-            self.groups.append(Group(name, str(keys.get("group_alias") or ""), tuple(leaves), tuple(dict.fromkeys(members)), aggregates, version))
+            self.groups.append(
+                Group(name, str(keys.get("group_alias") or ""), tuple(leaves), tuple(members), aggregates, version)
+            )
         return leaves
 
     def _member(self, group: str, member: Any, below: Mapping[str, Any], depth: int) -> Iterator[tuple[str, list[str]]]:
@@ -155,7 +160,9 @@ def _aggregates(group: str, said: Any) -> tuple[Aggregate, ...]:
         if not isinstance(one, dict) or not isinstance(one.get("metric"), str):
             raise TaskError(f"group '{group}': aggregate_metric_list: expected entries with the key 'metric', got {one!r:.80}")
         if one.get("aggregation", "mean") != "mean":
-            raise TaskError(f"group '{group}': aggregate_metric_list: the one aggregation over tasks is 'mean', got {one['aggregation']!r:.80}")
+            raise TaskError(
+                f"group '{group}': aggregate_metric_list: the one aggregation over tasks is 'mean', got {one['aggregation']!r:.80}"
+            )
         filters = one.get("filter_list")
         names = None if filters is None else (filters,) if isinstance(filters, str) else tuple(map(str, filters))
         found.append(Aggregate(one["metric"], names, bool(one.get("weight_by_size", True))))

@@ -36,7 +36,9 @@ class Documents(Sequence[Any]):
         return cls(dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
 
     @classmethod
-    def from_generator(cls, generator: Callable[..., Iterable[Mapping[str, Any]]], gen_kwargs: Mapping[str, Any] | None = None, **_: Any) -> Documents:
+    def from_generator(
+        cls, generator: Callable[..., Iterable[Mapping[str, Any]]], gen_kwargs: Mapping[str, Any] | None = None, **_: Any
+    ) -> Documents:
         return cls(generator(**(gen_kwargs or {})))
 
     @classmethod
@@ -204,7 +206,9 @@ class Documents(Sequence[Any]):
             raise DataError("the code of the task needs the library pandas: pip install pandas") from None
         return pd.DataFrame(self._rows, columns=self.column_names)
 
-    def train_test_split(self, test_size: float | int = 0.25, seed: int | None = None, shuffle: bool = True, **_: Any) -> dict[str, Documents]:
+    def train_test_split(
+        self, test_size: float | int = 0.25, seed: int | None = None, shuffle: bool = True, **_: Any
+    ) -> dict[str, Documents]:
         count = test_size if isinstance(test_size, int) else -(-len(self) * test_size // 1)
         order = self.shuffle(seed) if shuffle else self
         count = int(count)

@@ -143,7 +143,9 @@ class LmEvalTask(Task):
         if self.config.output_type != "multiple_choice" or self.material.sniffed[0]:
             raise TaskError(f"task '{self.name}' needs log-likelihoods, which the model does not give; leave it out for this model")
         if self.settings.compat:
-            raise TaskError(f"task '{self.name}' needs log-likelihoods in the harness's protocol, and the model gives none; leave out --compat")
+            raise TaskError(
+                f"task '{self.name}' needs log-likelihoods in the harness's protocol, and the model gives none; leave out --compat"
+            )
         from proctor.tasks.lm_eval.convert import as_written_choice
 
         return as_written_choice(self)
