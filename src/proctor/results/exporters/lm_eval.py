@@ -15,6 +15,7 @@ import msgspec
 from proctor.canonical import canonical_json
 from proctor.errors import UsageError
 from proctor.results.attempts import reading_attempts
+from proctor.results.exporters.lm_eval_task import arguments, configuration, filtered, is_harness, members
 from proctor.results.importers.lm_eval_samples import INVALID, OURS, document_hash, item_id
 from proctor.results.importers.task_result import estimate
 from proctor.results.manifest import Manifest, MetricResult, TaskResult
@@ -96,7 +97,7 @@ def _results(manifest: Manifest, hashes: dict[str, str], means: set[str], likeli
     return {
         "results": {task.task: dict(_numbers(task)) for task in tasks},
         **({"groups": derived} if derived else {}),
-        "group_subtasks": {task.task: [] for task in tasks},
+        "group_subtasks": members(tasks),
         "configs": {
             task.task: _config(manifest, task, task.task in means or not task.attempts, task.task in likelihoods)
             for task in tasks
@@ -141,6 +142,8 @@ def _joined(what: Any, ways: Any) -> Any:
 
 def _numbers(task: TaskResult) -> Iterator[tuple[str, Any]]:
     yield "alias", task.title or task.task
+    if is_harness(task):
+        yield "name", task.task
     if task.items:
         yield "sample_len", task.items
     for metric in task.metrics:
@@ -164,6 +167,8 @@ def _config(manifest: Manifest, task: TaskResult, mean: bool, likelihood: bool) 
     if manifest.provenance and manifest.provenance.format == "lm-eval":
         given = task.protocol.get("config")
         return {"task": task.task, **given} if isinstance(given, dict) else {}
+    if is_harness(task):
+        return configuration(task)
     response = task.protocol.get("response")
     kind = response.get("kind") if isinstance(response, dict) else None
     return {
@@ -210,9 +215,9 @@ def _item(attempts: list[dict[str, Any]], task: TaskResult) -> Iterator[dict[str
         numbers[task.main.name] = sum(scores) / len(scores)
     elif first["state"] != "failed":
         numbers.setdefault(task.main.name, [])  # of a metric of the whole corpus: a share that is no number, as the harness has it
-    target = first["target"] if first["target"] is not None else ""
+    target = metadata.get("target", first["target"] if first["target"] is not None else "")
     doc = metadata.get("doc", {"id": item, **metadata})
-    prompt = _prompts(request)
+    prompt = arguments(task, _prompts(request)) if is_harness(task) else _prompts(request)
     # The item's id without the document's hash, where the import made it of both.
     place = item.rpartition("#")[0]
     whole = {"doc_id": place, "doc": doc, "doc_hash": metadata.get("doc_hash")}
@@ -226,7 +231,7 @@ def _item(attempts: list[dict[str, Any]], task: TaskResult) -> Iterator[dict[str
         "resps": _responses(attempts),
         "doc_hash": document_hash(whole),
         "prompt_hash": metadata.get("prompt_hash") or _hash(str(prompt[0][0]) if prompt else ""),
-        "target_hash": metadata.get("target_hash") or _hash(target),
+        "target_hash": metadata.get("target_hash") or _hash(str(target)),
         **{name: first[name] for name in OURS if len(attempts) == 1 and first.get(name) not in (None, "")},
     }
     filters: dict[str, dict[str, Any]] = {task.main.name.partition(",")[2] or "none": {}}
@@ -234,7 +239,9 @@ def _item(attempts: list[dict[str, Any]], task: TaskResult) -> Iterator[dict[str
         metric, _, filter_name = name.partition(",")
         filters.setdefault(filter_name or "none", {})[metric] = value
     for filter_name, values in filters.items():
-        yield {**shared, "filter": filter_name, "filtered_resps": _filtered(attempts, shared["resps"]), "metrics": list(values), **values}
+        kept = filtered(task, filter_name, shared["resps"], doc) if is_harness(task) else None
+        answers = _filtered(attempts, shared["resps"]) if kept is None else kept
+        yield {**shared, "filter": filter_name, "filtered_resps": answers, "metrics": list(values), **values}
 
 
 def _number(item: str) -> int | str:
