@@ -300,11 +300,15 @@ def _fewshot(read: _Reader) -> Fewshot:
     )
 
 
+def generation_of(said: Mapping[str, Any], where: str) -> Generation:
+    """The options of one of the harness's requests. Raises `TaskError`."""
+    return _generation(_Reader({"generation_kwargs": {"until": [], **said}}, where))
+
+
 def _generation(read: _Reader) -> Generation:
     """By the rules of the harness's `hf` models: no sampling means temperature 0."""
     said = read.mapping("generation_kwargs")
-    delimiter = read.text("fewshot_delimiter", "\n\n")
-    until = said.get("until", [delimiter]) if "generation_kwargs" in read.keys else [delimiter]
+    until = said.get("until", [read.text("fewshot_delimiter", "\n\n")])
     stops = [] if until is None else until if isinstance(until, list) else [until]
     if not all(isinstance(one, str) for one in stops):
         raise read.fail("generation_kwargs.until", f"expected a text or a list of texts, got {_shown(until)}")

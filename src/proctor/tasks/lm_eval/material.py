@@ -137,7 +137,7 @@ class Material:
 
     def _item(self, row: dict[str, Any], position: int, place: str, *, example: bool = False) -> Item:
         digest = document_hash(row)
-        fields = plain_rows([_plain(row)], f"{self.config.where}: document {position}")[0]
+        fields = plain_rows([plain(row)], f"{self.config.where}: document {position}")[0]
         name = f"{place}{position}#{digest[:DIGITS]}"
         if example:
             return Item(name, fields)
@@ -149,7 +149,7 @@ class Material:
             target = [one if isinstance(one, str) else str(one) for one in target]
         elif not isinstance(target, str):
             target = str(target)
-        raw = plain_rows([_plain({"target": self.reader.target(row)})], f"{self.config.where}: document {position}")[0]["target"]
+        raw = plain_rows([plain({"target": self.reader.target(row)})], f"{self.config.where}: document {position}")[0]["target"]
         return Item(name, fields, document.choices, target, "", {"doc": fields, "doc_hash": digest, "target": raw})
 
     def document_of(self, row: dict[str, Any]) -> Document:
@@ -285,12 +285,12 @@ def _serialised(value: Any) -> Any:
     return list(value) if isinstance(value, set) else str(value)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """What JSON can hold: numbers that are none become null, and what the task's code made of other types its text."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     if isinstance(value, float):
         return value if value == value and value not in (float("inf"), float("-inf")) else None
     if value is None or isinstance(value, str | int) or hasattr(value, "tolist"):
