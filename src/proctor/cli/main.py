@@ -18,6 +18,7 @@ VERBS = {
     "run": "Run (or continue) tasks on models and print the result.",
     "list": "List tasks, suites, models or runs.",
     "show": "Show exactly what a model will see, and what counts as right.",
+    "convert": "Write a task of lm-evaluation-harness as a task file.",
     "leaderboard": "Compare the models of a store.",
     "compare": "Compare models with a baseline on the same items; a gate for CI.",
     "power": "How many items it takes to see a difference.",
