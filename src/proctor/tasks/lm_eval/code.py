@@ -7,6 +7,7 @@ it; where `lm_eval` is not, but the task files lie in its package, the modules o
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import importlib.util
 import sys
 import types
@@ -80,25 +81,33 @@ def _module(path: Path) -> types.ModuleType:
 
 def _package(name: str, folder: Path) -> types.ModuleType:
     module = types.ModuleType(name)
+    module.__spec__ = importlib.machinery.ModuleSpec(name, None)  # others look whether a package is there, and stumble over none
     module.__path__ = [str(folder)]
     return module
 
 
 @contextmanager
 def _packages(tasks: Path | None) -> Iterator[None]:
-    """Stand-ins for `datasets`, and for `lm_eval` where the files lie in a package that is not installed here."""
-    if "datasets" not in sys.modules and importlib.util.find_spec("datasets") is None:
+    """Stand-ins for `datasets`, while a module is imported, and for `lm_eval` where the files lie in a package that is not installed here."""
+    stand_in = "datasets" not in sys.modules and importlib.util.find_spec("datasets") is None
+    if stand_in:
         sys.modules["datasets"] = _datasets()
     if tasks is not None and "lm_eval" not in sys.modules and importlib.util.find_spec("lm_eval") is None:
         sys.modules["lm_eval"] = _package("lm_eval", tasks.parent)
-    if tasks is not None and "lm_eval.tasks" not in sys.modules and not hasattr(sys.modules.get("lm_eval"), "simple_evaluate"):
+    if tasks is not None and "lm_eval.tasks" not in sys.modules and sys.modules.get("lm_eval") is not None:
         # Its own __init__ imports all of the harness, of which the code of a task needs little.
-        sys.modules["lm_eval.tasks"] = _package("lm_eval.tasks", tasks)
-    yield
+        if not hasattr(sys.modules["lm_eval"], "__file__"):
+            sys.modules["lm_eval.tasks"] = _package("lm_eval.tasks", tasks)
+    try:
+        yield
+    finally:
+        if stand_in:
+            del sys.modules["datasets"]
 
 
 def _datasets() -> types.ModuleType:
     module = types.ModuleType("datasets")
+    module.__spec__ = importlib.machinery.ModuleSpec("datasets", None)
 
     def missing(name: str) -> Any:
         raise AttributeError(f"the code of the task uses datasets.{name}, which needs the library: pip install datasets")

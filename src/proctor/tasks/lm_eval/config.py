@@ -431,17 +431,21 @@ def _check(config: Config, read: _Reader) -> None:
 def missing(ref: FunctionRef) -> str:
     """What is wrong with a reference, found without running anything; empty where nothing is, or where it cannot be known."""
     name = ref.name.rpartition(".")[2]
-    names = _names(str(ref.file))
-    if names is None:
+    try:
+        changed = ref.file.stat().st_mtime_ns
+    except OSError:
         return ""  # a module that is installed, perhaps: known when it is imported
+    names = _names(str(ref.file), changed)
+    if names is None:
+        return ""
     if isinstance(names, str):
         return names
     return "" if name in names or "*" in names else f"{ref.file.name} has no '{name}'{nearest(name, names)}"
 
 
 @functools.lru_cache(maxsize=4096)
-def _names(path: str) -> frozenset[str] | str | None:
-    """The names a module defines at its top; None where there is no such file, a text where it is no Python."""
+def _names(path: str, changed: int) -> frozenset[str] | str | None:
+    """The names a module defines; None where it cannot be read, a text where it is no Python. `changed` is when it was, as it may again."""
     try:
         tree = ast.parse(Path(path).read_bytes())
     except OSError:
