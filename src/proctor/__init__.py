@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from proctor.models.open import open_model
     from proctor.reports.of_runs import compare, leaderboard, profile
     from proctor.results.store import Run, Store, open_store
+    from proctor.tasks.lm_eval.settings import LmEvalSettings
     from proctor.tasks.load import load_suite, load_task
     from proctor.tasks.suite import Suite
     from proctor.tasks.task import Task
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Item": "proctor.types",
+    "LmEvalSettings": "proctor.tasks.lm_eval.settings",
     "Model": "proctor.models.base",
     "ProctorError": "proctor.errors",
     "Run": "proctor.results.store",
@@ -46,6 +48,7 @@ _HOMES = {
 
 __all__ = [
     "Item",
+    "LmEvalSettings",
     "Model",
     "ProctorError",
     "Run",
