@@ -1,10 +1,11 @@
-"""SmolLM2 on real items through lm-evaluation-harness's `hf` models and through Proctor, from the same task files: are the numbers the same?
+"""SmolLM2 on real items through lm-evaluation-harness's `hf` models and through Proctor, from the same task files.
 
     python benchmarks/lm_eval_parity.py PYTHON_WITH_LM_EVAL [ITEMS]
 
-PYTHON_WITH_LM_EVAL is the interpreter of an environment with lm-eval 0.4.13 and its extra `hf`. ITEMS (default 12) is the number of questions of
-each task: MMLU (three subjects, 3 examples), ARC-Easy (whole answers, none), the texts of GSM8K rolled over, and GSM8K (2 examples, short
-answers). Both sides compute in float32. Prints the largest difference of log-likelihoods, whether accuracies and texts agree, and the time.
+PYTHON_WITH_LM_EVAL is the interpreter of an environment with lm-eval 0.4.13 and its extra `hf`. ITEMS (default 12) is the number of
+questions of each task: MMLU (three subjects, 3 examples), ARC-Easy (whole answers, none), GSM8K (2 examples, short answers), and the texts
+of GSM8K rolled over. Both sides compute in float32. Prints the largest difference of log-likelihoods, whether numbers and texts agree, and
+the time. Exit code 1 where a log-likelihood differs by more than 1e-3 (1e-2 of a whole document), or a number.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ for tasks, shots in json.loads(os.environ["PARITY_TASKS"]):
     seconds = time.perf_counter() - began
     for name in tasks:
         samples = sorted(done["samples"][name], key=lambda one: one["doc_id"])
-        found[name] = {"results": {k: v for k, v in done["results"][name].items() if isinstance(v, float)}, "resps": [one["resps"] for one in samples], "seconds": seconds / len(tasks)}
+        numbers = {k: v for k, v in done["results"][name].items() if isinstance(v, float)}
+        found[name] = {"results": numbers, "resps": [one["resps"] for one in samples], "seconds": seconds / len(tasks)}
 json.dump({"tasks": found, "loading": loading}, open(out, "w"), default=str)
 """
 
@@ -66,7 +68,8 @@ def prepare(folder: Path) -> list[tuple[list[str], int]]:
             f"dataset_kwargs: {{data_files: {json.dumps(files)}}}\noutput_type: multiple_choice\ntest_split: test\nfewshot_split: dev\n"
             "fewshot_config: {sampler: first_n}\n"
             'description: "The following are multiple choice questions (with answers).\\n\\n"\n'
-            'doc_to_text: "{{question.strip()}}\\nA. {{choices[0]}}\\nB. {{choices[1]}}\\nC. {{choices[2]}}\\nD. {{choices[3]}}\\nAnswer:"\n'
+            'doc_to_text: "{{question.strip()}}\\nA. {{choices[0]}}\\nB. {{choices[1]}}\\nC. {{choices[2]}}\\n'
+            'D. {{choices[3]}}\\nAnswer:"\n'
             'doc_to_choice: ["A", "B", "C", "D"]\ndoc_to_target: answer\n',
         )
     rows = []
@@ -77,7 +80,8 @@ def prepare(folder: Path) -> list[tuple[list[str], int]]:
             rows.append({"question": question[1].strip(), "choices": choices, "answer": int(one["answer"].removeprefix("answer")) - 1})
     task(
         "arc",
-        f"dataset_kwargs: {{data_files: {{test: {json.dumps(write('arc.jsonl', rows))}}}}}\noutput_type: multiple_choice\ntest_split: test\n"
+        f"dataset_kwargs: {{data_files: {{test: {json.dumps(write('arc.jsonl', rows))}}}}}\noutput_type: multiple_choice\n"
+        "test_split: test\n"
         'doc_to_text: "Question: {{question}}\\nAnswer:"\ndoc_to_choice: choices\ndoc_to_target: answer\n'
         "metric_list: [{metric: acc}, {metric: acc_norm}]\n",
     )
@@ -158,9 +162,11 @@ def main() -> None:
         texts = [(per_item[0][0], text) for per_item, text in zip(other["resps"], own["texts"], strict=True) if text is not None]
         same_texts = sum(a == b for a, b in texts)
         rolled = name == "texts"
-        same = all(abs(own["results"][key] - value) < (1e-3 * max(1, abs(value)) if rolled else 1e-12) for key, value in other["results"].items())
+        same = all(
+            abs(own["results"][key] - value) < (1e-3 * max(1, abs(value)) if rolled else 1e-12) for key, value in other["results"].items()
+        )
         largest = max(differences, default=0.0)
-        bad = bad or largest > 1e-3 or not same
+        bad = bad or largest > (1e-2 if rolled else 1e-3) or not same  # a whole document is hundreds of tokens
         shown = f"{same_texts}/{len(texts)}" if texts else "–"
         print(f"{name:<24}{len(other['resps']):>6}{largest:>20.2e}{same!s:>14}{shown:>12}{other['seconds']:>11.1f}{own['seconds']:>11.1f}")
     sys.exit(1 if bad else 0)

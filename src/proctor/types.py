@@ -52,6 +52,8 @@ class Prompt(Struct, frozen=True, omit_defaults=True):
         style: `auto` renders through the model's chat template where it has one; `plain` always as one running text.
         delimiter: in running text, what stands between a question and its answer.
         separator: in running text, what stands between one exchange and the next.
+        scores_bos: of a text without context, whether the BOS token that the tokenizer puts before it is scored, after another one, as
+            lm-evaluation-harness does.
     """
 
     messages: tuple[Message, ...] = ()
@@ -59,6 +61,7 @@ class Prompt(Struct, frozen=True, omit_defaults=True):
     style: Literal["auto", "plain"] = "auto"
     delimiter: str = " "
     separator: str = "\n\n"
+    scores_bos: bool = False
 
 
 class Generate(Struct, frozen=True, tag_field="kind", tag="generate", omit_defaults=True):

@@ -33,7 +33,9 @@ def command(task_name: str, output: Path, shots: int | None, lm_eval: LmEvalSett
 
     task = load_task(task_name, lm_eval).changed(shots=shots)
     if not isinstance(task, LmEvalTask):
-        raise UsageError(f"{task_name}: only task files of lm-evaluation-harness that are no Python classes can be converted; name one: lm-eval:TASK")
+        raise UsageError(
+            f"{task_name}: only task files of lm-evaluation-harness that are no Python classes can be converted; name one: lm-eval:TASK"
+        )
     files, notes = convert(task, output)
     for path in files:
         click.echo(f"wrote {path}")

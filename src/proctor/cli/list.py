@@ -21,8 +21,8 @@ from proctor.cli.options import store_option
 def command(what: str, where: tuple[str, ...], unsupported: bool, lm_eval_path: tuple[str, ...], store: Path, as_json: bool) -> None:
     """List tasks, suites, forms of model names, or runs.
 
-    WHERE narrows tasks to those of a suite, a file or a folder: proctor list tasks core. With lm-eval as WHERE the tasks, groups and tags of
-    lm-evaluation-harness are listed, all or those of a name or glob: proctor list tasks lm-eval 'arc_*'
+    WHERE narrows tasks to those of a suite, a file or a folder: proctor list tasks core. With lm-eval as WHERE the tasks, groups and tags
+    of lm-evaluation-harness are listed, all or those of a name or glob: proctor list tasks lm-eval 'arc_*'
     """
     if what == "tasks" and where and where[0] == "lm-eval":
         _show(*_lm_eval(where[1:], lm_eval_path, unsupported), as_json, "no such task")
@@ -93,8 +93,7 @@ def _print(columns: list[str], rows: list[list[Any]]) -> None:
     texts = [["" if value is None else one_line(str(value)) for value in row] for row in rows]
     widths = [max(len(text) for text in column) for column in zip(columns, *texts, strict=True)]
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for index, row in enumerate([columns, *texts]):
-        line = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        if room and len(line) > room:
-            line = line[: room - 1] + "…"
-        click.echo(click.style(line, bold=index == 0))
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in [columns, *texts]]
+    if room:
+        lines = [line if len(line) <= room else line[: room - 1] + "…" for line in lines]
+    click.echo("\n".join([click.style(lines[0], bold=True), *lines[1:]]))

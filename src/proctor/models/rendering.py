@@ -29,11 +29,13 @@ class Rendered:
         text: as it will be tokenised.
         delimiter: what stands between it and a continuation.
         special: whether the tokenizer may add its special tokens (a chat template writes them itself).
+        scores_bos: see `proctor.types.Prompt`.
     """
 
     text: str
     delimiter: str
     special: bool
+    scores_bos: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class Renderer:
         """
         if not prompt.messages or prompt.style == "plain" or not self.chat:
             text, delimiter = plain_text(prompt)
-            return Rendered(text, delimiter, special=True)
+            return Rendered(text, delimiter, special=True, scores_bos=prompt.scores_bos)
         messages = list(prompt.messages)
         if messages[0].role == "system" and not self.takes_system and len(messages) > 1 and messages[1].role == "user":
             messages[:2] = [Message("user", messages[0].content + "\n\n" + messages[1].content)]
@@ -181,12 +183,12 @@ class Renderer:
         """
         context = rendered.text
         if not context.strip() and not (context and rendered.special is False):
-            return [self._scored_alone(context + rendered.delimiter + one, max_length) for one in continuations]
+            return [self._scored_alone(context + rendered.delimiter + one, max_length, rendered.scores_bos) for one in continuations]
         cut = len(context.rstrip())
         between = context[cut:] + rendered.delimiter
         begun = self._begun(context[:cut], rendered.special)
         if not begun.ids:
-            return [self._scored_alone(between + one, max_length) for one in continuations]
+            return [self._scored_alone(between + one, max_length, rendered.scores_bos) for one in continuations]
         found = []
         for one in continuations:
             after = self._going_on(begun, between + one, rendered.special)[len(begun.ids) :]
@@ -196,11 +198,11 @@ class Renderer:
             found.append([Scored(tuple(tokens), max(1, len(tokens) - len(after)), len(begun.ids) + len(after) - len(tokens))])
         return found
 
-    def _scored_alone(self, text: str, max_length: int) -> list[Scored]:
+    def _scored_alone(self, text: str, max_length: int, scores_bos: bool) -> list[Scored]:
         if self.prefix_token is None:
             raise CannotRenderError("a text without context cannot be scored: the tokenizer has neither a BOS nor an EOS token")
-        tokens = self.encode(text, special=False)
-        if tokens and tokens[0] == self.prefix_token:
+        tokens = self.encode(text, special=scores_bos)
+        if tokens and tokens[0] == self.prefix_token and not scores_bos:
             tokens = tokens[1:]
         if not tokens:
             raise CannotRenderError("the continuation has no tokens")

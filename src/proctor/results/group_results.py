@@ -15,8 +15,8 @@ from proctor.types import STATES
 def group_results(groups: Iterable[Group], results: Sequence[TaskResult]) -> list[TaskResult]:
     """A result for each group that has a number: of weight 0, as it is derived from others, and without attempts.
 
-    Over leaf tasks, never over subgroups: by size Σ mᵢnᵢ / Σ nᵢ with the standard error √(Σ (nᵢ−1) nᵢ seᵢ² / (N−k) / N), or the plain mean with
-    √(Σ seᵢ²) / k. A task that lacks the metric is left out; a group has no standard error where some task has none.
+    Over leaf tasks, never over subgroups: by size Σ mᵢnᵢ / Σ nᵢ with the standard error √(Σ (nᵢ−1) nᵢ seᵢ² / (N−k) / N), or the plain mean
+    with √(Σ seᵢ²) / k. A task that lacks the metric is left out; a group has no standard error where some task has none.
     """
     by_name = {result.task: result for result in results}
     found = []
@@ -55,7 +55,11 @@ def _metrics(aggregate: Aggregate, leaves: Sequence[TaskResult]) -> list[MetricR
     filters = aggregate.filters or sorted({name for table in tables for metric, name in table if metric == aggregate.metric})
     found = []
     for name in filters:
-        pairs = [(table[aggregate.metric, name], leaf.items) for table, leaf in zip(tables, leaves, strict=True) if (aggregate.metric, name) in table]
+        pairs = [
+            (table[aggregate.metric, name], leaf.items)
+            for table, leaf in zip(tables, leaves, strict=True)
+            if (aggregate.metric, name) in table
+        ]
         pairs = [(metric, size) for metric, size in pairs if metric.value is not None]
         if pairs:
             found.append(_mean(aggregate, name, pairs))

@@ -8,7 +8,7 @@ from pathlib import Path
 from proctor.errors import TaskError, UsageError, nearest
 from proctor.tasks.lm_eval.settings import LmEvalSettings, is_ref
 from proctor.tasks.spec import SuiteSpec, TaskSpec
-from proctor.tasks.suite import Suite, Weighted
+from proctor.tasks.suite import Group, Suite, Weighted
 from proctor.tasks.task import Task
 from proctor.tasks.yaml_file import read_yaml
 
@@ -119,14 +119,14 @@ def _load_one(ref: str, lm_eval: LmEvalSettings | None, base: Path | None = None
         return load_lm_eval(ref, lm_eval, base)
     path, source = _find(ref, base)
     if path.is_dir():
-        entries = [Weighted(_load_task(one, its_source)) for one, its_source in _files(path, source)]
-        return Suite(path.name, entries, source=source)
+        listed = [Weighted(_load_task(one, its_source)) for one, its_source in _files(path, source)]
+        return Suite(path.name, listed, source=source)
     if not _is_suite(path):
         task = _load_task(path, source)
         return Suite(task.name, [Weighted(task)], title=task.spec.title, source=source)
     above = _deeper(path, above)
     spec = read_yaml(path, SuiteSpec, "suite")
-    entries, groups = [], []
+    entries, groups = list[Weighted](), list[Group]()
     for entry in spec.tasks:
         part = _load_one(entry.task, lm_eval, path.parent, above)
         entries += [Weighted(inner.task, inner.weight * entry.weight) for inner in part.entries]

@@ -14,12 +14,12 @@ from typing import Any
 
 import yaml
 
-WORDS = "amber birch cobalt dune ember fjord grove hazel inlet jade kelp lotus maple nectar onyx pearl quartz river slate tulip".split()
-ANSWERS = (
-    ["amber", "birch", "Cobalt.", " dune", "The answer is (B).", "#### 42", "42", "7", "(C)", "A", "yes", "No"]
-    + ["I think: D", "amber birch cobalt", "", "[invalid]", "per: Ana $$ loc: Oslo, none", "[('a', 'NOUN'), ('b', 'VERB')]"]
-    + ["#### 1,234 and #### 7", "jade kelp lotus maple nectar", "the river is wide"]
-)
+WORDS = "amber birch cobalt dune ember fjord grove hazel inlet jade kelp lotus maple nectar onyx pearl quartz river slate tulip".split()  # noqa: SIM905
+ANSWERS = [
+    *["amber", "birch", "Cobalt.", " dune", "The answer is (B).", "#### 42", "42", "7", "(C)", "A", "yes", "No"],
+    *["I think: D", "amber birch cobalt", "", "[invalid]", "per: Ana $$ loc: Oslo, none", "[('a', 'NOUN'), ('b', 'VERB')]"],
+    *["#### 1,234 and #### 7", "jade kelp lotus maple nectar", "the river is wide"],
+]
 
 
 class Function(str):

@@ -38,7 +38,7 @@ class Scripted(Model):
             request = ask.request
             if isinstance(request, Generate):
                 yield ask, Response(text=cases.generated(rendered(request.prompt), ask.epoch))
-            elif request.prompts == (Prompt(),) and "page" in ask.item.fields:
+            elif not request.prompts[0].messages and "page" in ask.item.fields:
                 yield ask, Response(loglikelihoods=((cases.rolling(request.continuations[0]),),))
             else:
                 pairs = [[cases.loglikelihood(rendered(prompt), one) for one in request.continuations] for prompt in request.prompts]

@@ -18,7 +18,7 @@ os.environ["DISABLE_MULTIPROC"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 sys.path.insert(0, str(Path(__file__).parent))
 
-import lm_eval_cases as cases  # noqa: E402
+import lm_eval_cases as cases
 
 ITERATIONS = 2000
 RECORDED = Path(__file__).parent / "recorded_lm_eval.json.gz"
@@ -88,7 +88,7 @@ def _record(bundle: str, folder: Path) -> dict:
     for name in cases.names(bundle):
         try:
             found = run([name])
-        except Exception as error:  # noqa: BLE001 - what the harness cannot do is recorded, too
+        except Exception as error:  # what the harness cannot do is recorded, too
             recorded[name] = {"error": type(error).__name__}
             print(bundle, name, "fails:", type(error).__name__, str(error)[:120])
             continue

@@ -15,7 +15,18 @@ from proctor.results.exporters.formats import write
 from proctor.results.importers.formats import read
 from proctor.tasks.load import load_suite
 
-NAMES = ["mc_plain", "mc_metrics", "gen_plain", "gen_two_filters", "gen_first_k", "ll_acc", "roll_plain", "mc_contexts", "mc_several", "gen_regex"]
+NAMES = [
+    "mc_plain",
+    "mc_metrics",
+    "gen_plain",
+    "gen_two_filters",
+    "gen_first_k",
+    "ll_acc",
+    "roll_plain",
+    "mc_contexts",
+    "mc_several",
+    "gen_regex",
+]
 
 
 @pytest.fixture(scope="module")

@@ -92,7 +92,7 @@ def test_a_later_folder_overrides_an_earlier_one(folder, tmp_path):
 
 
 def test_without_an_installed_lm_eval_a_folder_must_be_named(folder):
-    with pytest.raises(UsageError, match="lm_eval is not installed here.*--lm-eval-path"):
+    with pytest.raises(UsageError, match=r"lm_eval is not installed here.*--lm-eval-path"):
         read_index(())
     with pytest.raises(UsageError, match="no such folder"):
         read_index(("/nowhere/at/all",))

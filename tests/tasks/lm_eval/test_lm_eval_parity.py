@@ -171,7 +171,9 @@ def test_there_is_enough_to_compare():
     assert kinds == {"multiple_choice", "generate_until", "loglikelihood", "loglikelihood_rolling"}
 
 
-@pytest.mark.parametrize(("bundle", "name"), [(bundle, key[6:]) for bundle in BUNDLES for key in BUNDLES[bundle] if key.startswith("group ")])
+@pytest.mark.parametrize(
+    ("bundle", "name"), [(bundle, key[6:]) for bundle in BUNDLES for key in BUNDLES[bundle] if key.startswith("group ")]
+)
 def test_groups_have_the_same_numbers(bundle, name, lm_eval_folder, tmp_path):
     shots, _, limit = cases.BUNDLES[bundle]
     suite = load_suite(f"lm-eval:{name}", settings(lm_eval_folder, bundle))

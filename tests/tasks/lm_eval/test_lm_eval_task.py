@@ -139,7 +139,7 @@ def test_task_code_may_import_datasets_and_what_lies_beside_it(tmp_path):
     assert [item.fields for item in items] == [{"question": "two", "a": "b"}, {"question": "one", "a": "b"}]
 
 
-CLASS = '''
+CLASS = """
 class Instance:
     def __init__(self, request_type, arguments):
         self.request_type, self.arguments = request_type, arguments
@@ -184,7 +184,7 @@ class Sums:
 
     def higher_is_better(self):
         return {"better": True, "greedy": True}
-'''
+"""
 
 
 def test_a_class_is_asked_and_scored_by_its_own_methods(tmp_path):
@@ -241,7 +241,10 @@ def test_a_run_can_be_rescored_and_is_answered_from_what_is_kept(lm_eval_folder,
         proctor.rescore(run, proctor.open_store(tmp_path))
 
 
-@pytest.mark.parametrize(("name", "shots"), [("mc_plain", 0), ("mc_plain", 2), ("mc_described", 0), ("gen_regex", 0), ("gen_plain", 2), ("roll_plain", 0), ("mc_prefix", 0)])
+@pytest.mark.parametrize(
+    ("name", "shots"),
+    [("mc_plain", 0), ("mc_plain", 2), ("mc_described", 0), ("gen_regex", 0), ("gen_plain", 2), ("roll_plain", 0), ("mc_prefix", 0)],
+)
 def test_a_converted_task_asks_the_same_and_scores_alike(name, shots, lm_eval_folder, tmp_path):
     task = named(lm_eval_folder, name).changed(shots=shots)
     files, _ = convert(task, tmp_path / "out")
@@ -276,3 +279,27 @@ def test_loading_reads_no_data(tmp_path):
     task = load_task("lm-eval:t", LmEvalSettings(paths=(str(tmp_path),)))
     assert task.name == "t"
     assert "huggingface_hub" not in sys.modules or task.spec.data.hub == "org/not-there"
+
+
+class AddsBos:
+    """A tokenizer that begins every text with a BOS token, a token for each character."""
+
+    bos_token, bos_token_id, eos_token_id, chat_template = "<s>", 0, 1, None
+
+    def __call__(self, text, add_special_tokens, verbose):
+        return {"input_ids": ([0] if add_special_tokens else []) + [ord(one) for one in text]}
+
+
+def test_the_harness_scores_the_bos_token_of_a_text_alone(lm_eval_folder):
+    from proctor.models.rendering import Renderer
+
+    def scored(**more):
+        task = named(lm_eval_folder, "roll_plain", **more)
+        request = task.request(task.items[-1])
+        renderer = Renderer(AddsBos())
+        [window] = renderer.scored(renderer.render(request.prompts[0]), request.continuations[0], 100)
+        return window
+
+    assert scored().tokens == (0, *map(ord, "one"))
+    assert scored(compat=True).tokens == (0, 0, *map(ord, "one"))
+    assert scored().start == scored(compat=True).start == 1

@@ -111,7 +111,7 @@ def test_a_function_that_is_not_there_is_found_without_running_the_file(tmp_path
     "source",
     [
         "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
-        "{% for a in q %}{% for b in q %}{% for c in q %}{% for d in q %}{% for e in q %}{% endfor %}{% endfor %}{% endfor %}{% endfor %}{% endfor %}",
+        "{% for a in q %}" * 5 + "{% endfor %}" * 5,
         "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}",
         "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
         "{{ 'x' * 999999999 }}",
@@ -133,9 +133,9 @@ def test_templates_that_loop_or_reach_out_are_stopped(source):
 
 def test_templates_are_those_of_the_harness():
     document = {"q": "What?", "choices": ["a", "b"], "n": 3}
-    assert render("{{q}}\n{% for c in choices %}{{loop.index}}/{{loop.length}} {{c}}{% if not loop.last %},{% endif %}{% endfor %}\n", document) == (
-        "What?\n1/2 a,2/2 b\n"
-    )
+    assert render(
+        "{{q}}\n{% for c in choices %}{{loop.index}}/{{loop.length}} {{c}}{% if not loop.last %},{% endif %}{% endfor %}\n", document
+    ) == ("What?\n1/2 a,2/2 b\n")
     assert render("{{ choices.index('b') }}{{ q|regex_replace('W', 'w') }}{{ q ~ n }}", document) == "1what?What?3"
     assert render("{{ (n * 2) + 1 }} {{ 'ab' * n }} {{ '%d' | format(n) }}", document) == "7 ababab 3"
     check_template("{{ q }}", "x")

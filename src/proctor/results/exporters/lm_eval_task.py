@@ -1,4 +1,4 @@
-"""What more is known of a task that is one of the harness's own files: its configuration, its options, what each filter made of an answer."""
+"""What more is known of a task that is one of the harness's own files: its configuration, its options, what a filter made of answers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The harness's aggregations: from what the documents are worth to a task's number, with a standard error.
 
-A mean is a mean; what is a function of sums (perplexity, F1, BLEU) says which sums, so that it is resampled without being computed anew from
-texts; a median and a function of the task's own see all documents.
+A mean is a mean; what is a function of sums (perplexity, F1, BLEU) says which sums, so that it is resampled without being computed anew
+from texts; a median and a function of the task's own see all documents.
 """
 
 from __future__ import annotations

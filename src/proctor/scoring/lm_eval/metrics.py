@@ -161,7 +161,7 @@ def exact_match(
     ignore_punctuation: bool = False,
     ignore_numbers: bool = False,
 ) -> float:
-    """The share of predictions that equal their reference, both without what is ignored, in this order: patterns, case, punctuation, digits."""
+    """The share of predictions that equal their reference, both without what is ignored: patterns, case, punctuation, digits."""
 
     def cleaned(text: Any) -> Any:
         for pattern in regexes_to_ignore or ():
@@ -189,7 +189,7 @@ def _share_equal(predictions: list[Any], references: list[Any]) -> float:
     import numpy as np
 
     try:
-        equal = np.asarray(predictions) == np.asarray(references)
+        share: float = np.mean(np.asarray(predictions) == np.asarray(references)).item()
     except ValueError:  # lists of unlike lengths are no array
         return float(predictions == references)
-    return float(np.mean(equal))
+    return share

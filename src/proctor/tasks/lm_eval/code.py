@@ -88,16 +88,16 @@ def _package(name: str, folder: Path) -> types.ModuleType:
 
 @contextmanager
 def _packages(tasks: Path | None) -> Iterator[None]:
-    """Stand-ins for `datasets`, while a module is imported, and for `lm_eval` where the files lie in a package that is not installed here."""
+    """Stand-ins: for `datasets` while a module is imported, for `lm_eval` where the files lie in a package that is not installed here."""
     stand_in = "datasets" not in sys.modules and importlib.util.find_spec("datasets") is None
     if stand_in:
         sys.modules["datasets"] = _datasets()
     if tasks is not None and "lm_eval" not in sys.modules and importlib.util.find_spec("lm_eval") is None:
         sys.modules["lm_eval"] = _package("lm_eval", tasks.parent)
-    if tasks is not None and "lm_eval.tasks" not in sys.modules and sys.modules.get("lm_eval") is not None:
+    ours = "lm_eval" in sys.modules and not hasattr(sys.modules["lm_eval"], "__file__")
+    if tasks is not None and ours and "lm_eval.tasks" not in sys.modules:
         # Its own __init__ imports all of the harness, of which the code of a task needs little.
-        if not hasattr(sys.modules["lm_eval"], "__file__"):
-            sys.modules["lm_eval.tasks"] = _package("lm_eval.tasks", tasks)
+        sys.modules["lm_eval.tasks"] = _package("lm_eval.tasks", tasks)
     try:
         yield
     finally:

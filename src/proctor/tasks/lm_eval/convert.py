@@ -55,7 +55,9 @@ def as_written_choice(task: LmEvalTask) -> Task:
     rows = []
     for item in task.items:
         if item.target == -100 or not item.choices:
-            raise TaskError(f"task '{task.name}': no choice of item '{item.id}' is right, so no letter is; leave the task out for this model")
+            raise TaskError(
+                f"task '{task.name}': no choice of item '{item.id}' is right, so no letter is; leave the task out for this model"
+            )
         request = task.request(item)
         messages = request.prompts[0].messages if hasattr(request, "prompts") else ()
         question = "\n\n".join(message.content for message in messages)
@@ -80,10 +82,14 @@ def as_written_choice(task: LmEvalTask) -> Task:
 
 def _written(task: LmEvalTask, notes: list[str]) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
     config, shots = task.config, task.spec.prompt.shots
-    if config.process_results is not None or any(metric.function or isinstance(metric.aggregation, FunctionRef) for metric in config.metrics):
+    if config.process_results is not None or any(
+        metric.function or isinstance(metric.aggregation, FunctionRef) for metric in config.metrics
+    ):
         raise TaskError(f"task '{task.name}' is scored by code of its own; run it as it is, or write the code as a scorer `python`")
     if task.material.sniffed[0]:
-        raise TaskError(f"task '{task.name}' compares contexts before one continuation, which task files of Proctor's do not; run it as it is")
+        raise TaskError(
+            f"task '{task.name}' compares contexts before one continuation, which task files of Proctor's do not; run it as it is"
+        )
     rows = [_row(task, item) for item in task.items]
     examples = _examples(task) if shots else []
     if examples:
@@ -91,7 +97,12 @@ def _written(task: LmEvalTask, notes: list[str]) -> tuple[dict[str, Any], list[d
             row["answer"] = ""
     description = {str(task.material.reader.field(item.fields, config.description, "description") or "") for item in task.items}
     keys: dict[str, Any] = {"task": task.name.replace("::", "."), "version": task.spec.version, "title": task.spec.title or None}
-    prompt: dict[str, Any] = {"template": "{{ question }}", "style": "plain", "delimiter": config.target_delimiter, "separator": config.fewshot_delimiter}
+    prompt: dict[str, Any] = {
+        "template": "{{ question }}",
+        "style": "plain",
+        "delimiter": config.target_delimiter,
+        "separator": config.fewshot_delimiter,
+    }
     if shots:
         prompt |= {"answer": "{{ answer }}", "shots": shots, "choose": task.spec.prompt.choose}
         if description != {""}:
@@ -112,7 +123,9 @@ def _written(task: LmEvalTask, notes: list[str]) -> tuple[dict[str, Any], list[d
 
 def _row(task: LmEvalTask, item: Item) -> dict[str, Any]:
     material = task.material
-    question = material.reader.text(material.rows[material.positions[item.id]]) if task.config.output_type != "loglikelihood_rolling" else ""
+    question = (
+        material.reader.text(material.rows[material.positions[item.id]]) if task.config.output_type != "loglikelihood_rolling" else ""
+    )
     row: dict[str, Any] = {"id": item.id, "question": str(question), "target": item.target}
     if item.choices:
         if item.target == -100:
@@ -143,7 +156,11 @@ def _asked(task: LmEvalTask, notes: list[str]) -> dict[str, Any]:
     names = [metric.name for metric in config.metrics]
     if config.output_type == "multiple_choice":
         normalise = "none" if "acc" in names else next((way for name, way in _NORMALISED.items() if name in names), "none")
-        left = [name for name in names if name != ("acc" if normalise == "none" else next(n for n, way in _NORMALISED.items() if way == normalise))]
+        left = [
+            name
+            for name in names
+            if name != ("acc" if normalise == "none" else next(n for n, way in _NORMALISED.items() if way == normalise))
+        ]
         if left:
             notes.append(f"reported no longer: {', '.join(left)}; for another normalisation change response.normalise")
         return {"item": {"choices": "choices", "target_as": "index"}, "response": {"kind": "choice", "by": "text", "normalise": normalise}}
@@ -170,7 +187,14 @@ def _extract(config: Any, notes: list[str]) -> list[Any]:
         notes.append(f"of the filters only '{pipeline.name}' is carried over")
     for function, options in pipeline.steps:
         if function == "regex" and options.get("group_select", 0) in (0, -1):
-            return [{"regex": {"pattern": options.get("regex_pattern", r"#### (\-?[0-9\.\,]+)"), "which": "last" if options.get("group_select") else "first"}}]
+            return [
+                {
+                    "regex": {
+                        "pattern": options.get("regex_pattern", r"#### (\-?[0-9\.\,]+)"),
+                        "which": "last" if options.get("group_select") else "first",
+                    }
+                }
+            ]
         if function not in ("take_first", "remove_whitespace", "lowercase"):
             notes.append(f"the filter '{function if isinstance(function, str) else function.name}' is not carried over")
     return ["text"]

@@ -1,7 +1,7 @@
 """The documents of a task: from the hub, from files that the task names, or from where `--data` says.
 
-A map of data sets is a YAML file: what a task calls `dataset_path`, and for each split a file or glob, relative to the map. Where a data set has
-configurations (`dataset_name`), they come between; or one pattern serves all of them.
+A map of data sets is a YAML file: what a task calls `dataset_path`, and for each split a file or glob, relative to the map. Where a data
+set has configurations (`dataset_name`), they come between; or one pattern serves all of them.
 
     cais/mmlu: mmlu/{name}/{split}.jsonl
     allenai/ai2_arc:
@@ -186,8 +186,8 @@ def read_map(path: str) -> dict[str, Any]:
     for name, entry in value.items():
         if not _fits(entry):
             raise UsageError(
-                f"--data {path}: '{name}': expected a pattern such as '{{name}}/{{split}}.jsonl', files by split, or files by configuration "
-                f"and split, got {entry!r:.80}"
+                f"--data {path}: '{name}': expected a pattern such as '{{name}}/{{split}}.jsonl', files by split, or files by "
+                f"configuration and split, got {entry!r:.80}"
             )
     return {str(name): entry for name, entry in value.items()}
 

@@ -1,7 +1,7 @@
 """What a task file says of one document: question, choices, what is right, and the text before the answer.
 
-A value that names a column is that column, another text is a template. What a template gives is text, but digits where there are choices are a
-number, and `[…]` as target is a list, as in the harness.
+A value that names a column is that column, another text is a template. What a template gives is text, but digits where there are choices
+are a number, and `[…]` as target is a list, as in the harness.
 """
 
 from __future__ import annotations

@@ -152,7 +152,8 @@ def _entries(root: Path) -> list[Entry]:
             stamps[path] = _stamp(path)
         return stamps[path]
 
-    entries, cache, changed = [], {}, len(kept) != 0
+    entries: list[Entry] = []
+    cache: dict[Path, dict[str, Any]] = {}
     paths = sorted(path for path in stamps if path.endswith(".yaml"))
     changed = set(paths) != set(kept)
     for path in paths:

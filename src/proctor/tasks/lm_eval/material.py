@@ -219,7 +219,7 @@ class Material:
         config = self.config
         row = self.rows[self.positions[item.id]]
         if config.output_type == "loglikelihood_rolling":
-            return Likelihood((Prompt(),), (str(item.target),))
+            return Likelihood((Prompt(scores_bos=self.settings.compat),), (str(item.target),))
         prompts = self.contexts.prompts(row, examples)
         if config.output_type == "loglikelihood":
             return Likelihood(prompts, (str(item.target),))

@@ -67,9 +67,11 @@ class ClassTask(Task):
     def __getattr__(self, name: str) -> Any:
         if name not in _LATER:
             raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
-        value: Any = {"items": lambda: self.made.items, "pool": lambda: self.made.items, "origin": lambda: f"made by {ref_name(self._keys)}"}.get(
-            name, self._scoring
-        )()
+        value: Any = {
+            "items": lambda: self.made.items,
+            "pool": lambda: self.made.items,
+            "origin": lambda: f"made by {ref_name(self._keys)}",
+        }.get(name, self._scoring)()
         setattr(self, name, value)
         return value
 
@@ -172,7 +174,9 @@ class _Made:
                     doc=self.rows[position], ctx=context, metadata=(self.name, position, 1), apply_chat_template=False, chat_template=None
                 )
             except Exception as error:
-                raise TaskError(f"{self.where}: construct_requests failed on document {position}: {type(error).__name__}: {error}") from error
+                raise TaskError(
+                    f"{self.where}: construct_requests failed on document {position}: {type(error).__name__}: {error}"
+                ) from error
             self._asked[position, shots] = made if isinstance(made, list) else [made]
         return self._asked[position, shots]
 
@@ -202,7 +206,9 @@ class _Made:
         instances = self.instances(self.positions[item.id], shots)
         kinds = {str(one.request_type) for one in instances}
         if len(kinds) > 1 or (kinds != {"loglikelihood"} and len(instances) > 1):
-            raise TaskError(f"{self.where}: asks for {' and '.join(sorted(kinds))} of one document, and one thing at a time can be asked here")
+            raise TaskError(
+                f"{self.where}: asks for {' and '.join(sorted(kinds))} of one document, and one thing at a time can be asked here"
+            )
         kind = kinds.pop()
         arguments = [one.arguments for one in instances]
         if kind == "generate_until":
@@ -218,7 +224,8 @@ class _Made:
     def scoring(self, shots: int) -> LmEvalScoring:
         higher = self.instance.higher_is_better()
         wanted = [
-            Wanted(name, None, _aggregation(function), bool(higher.get(name, True)), {}) for name, function in self.instance.aggregation().items()
+            Wanted(name, None, _aggregation(function), bool(higher.get(name, True)), {})
+            for name, function in self.instance.aggregation().items()
         ]
         kind = self.kind(shots)
         described = {"metrics": [[one.name, str(one.aggregation) if isinstance(one.aggregation, str) else "code"] for one in wanted]}

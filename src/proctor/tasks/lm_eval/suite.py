@@ -112,9 +112,7 @@ class _Builder:
         metadata = keys.get("metadata")
         version = metadata.get("version") if isinstance(metadata, dict) else None
         if all(group.name != name for group in self.groups):
-            self.groups.append(
-                Group(name, str(keys.get("group_alias") or ""), tuple(leaves), tuple(members), aggregates, version)
-            )
+            self.groups.append(Group(name, str(keys.get("group_alias") or ""), tuple(leaves), tuple(members), aggregates, version))
         return leaves
 
     def _member(self, group: str, member: Any, below: Mapping[str, Any], depth: int) -> Iterator[tuple[str, list[str]]]:

@@ -114,7 +114,7 @@ class Documents(Sequence[Any]):
         for index, row in enumerate(self):
             made = called(row, index)  # a function may change the row itself, which here is a copy
             found.append({**{name: value for name, value in row.items() if name not in removed or name in made}, **made})
-        return Documents([{name: value for name, value in row.items()} for row in found])
+        return Documents(found)
 
     def filter(
         self,
@@ -201,7 +201,7 @@ class Documents(Sequence[Any]):
 
     def to_pandas(self, **_: Any) -> Any:
         try:
-            import pandas as pd
+            import pandas as pd  # type: ignore[import-untyped, unused-ignore]
         except ImportError:
             raise DataError("the code of the task needs the library pandas: pip install pandas") from None
         return pd.DataFrame(self._rows, columns=self.column_names)

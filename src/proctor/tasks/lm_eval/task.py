@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from proctor.canonical import content_hash, seeded
+from proctor.canonical import seeded
 from proctor.errors import TaskError
 from proctor.tasks.lm_eval.code import code_hash
 from proctor.tasks.lm_eval.config import Config
@@ -134,7 +134,7 @@ class LmEvalTask(Task):
         return changed
 
     def as_generation(self) -> Task:
-        """Multiple choice for a model that gives no log-likelihoods: it is shown the lettered choices after the prompt, and writes a letter.
+        """Multiple choice for a model that gives no log-likelihoods: it is shown lettered choices after the prompt, and writes a letter.
 
         A protocol of Proctor's own. Raises `TaskError` where the task cannot be put so.
         """
@@ -143,9 +143,7 @@ class LmEvalTask(Task):
         if self.config.output_type != "multiple_choice" or self.material.sniffed[0]:
             raise TaskError(f"task '{self.name}' needs log-likelihoods, which the model does not give; leave it out for this model")
         if self.settings.compat:
-            raise TaskError(
-                f"task '{self.name}' needs log-likelihoods in the harness's protocol, and the model gives none; leave out --compat"
-            )
+            raise TaskError(f"task '{self.name}' needs log-likelihoods in the harness's protocol; leave out --compat")
         from proctor.tasks.lm_eval.convert import as_written_choice
 
         return as_written_choice(self)

@@ -1,4 +1,4 @@
-"""Jinja as lm-evaluation-harness renders it, but in a sandbox and within bounds: a file from elsewhere may loop for ever or ask for a terabyte.
+"""Jinja as lm-evaluation-harness renders it, but in a sandbox and within bounds: a file from elsewhere may loop for ever.
 
 Undefined names are errors and a final newline stays. The one filter it adds is `regex_replace`.
 """

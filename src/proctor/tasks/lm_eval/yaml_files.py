@@ -162,7 +162,8 @@ def _check_depth(data: bytes, where: str) -> None:
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
             if depth > MAX_DEPTH:
-                raise TaskError(f"{where}:{event.start_mark.line + 1}: nested deeper than {MAX_DEPTH} levels")
+                at = event.start_mark.line + 1 if event.start_mark else 1
+                raise TaskError(f"{where}:{at}: nested deeper than {MAX_DEPTH} levels")
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise TaskError(f"{where}{line}: not a task file: {error.problem}") from None
