@@ -184,12 +184,12 @@ _WITHOUT_DIGITS = str.maketrans("", "", string.digits)
 
 def _share_equal(predictions: list[Any], references: list[Any]) -> float:
     if not any(isinstance(one, list) for one in (*predictions, *references)):
-        return sum(one == other for one, other in zip(predictions, references, strict=True)) / len(predictions)
+        return sum(bool(one == other) for one, other in zip(predictions, references, strict=True)) / len(predictions)
     # Lists against texts: compared as NumPy does, each with each, as the harness's arrays are.
     import numpy as np
 
     try:
-        share: float = np.mean(np.asarray(predictions) == np.asarray(references)).item()
+        equal = np.asarray(np.asarray(predictions) == np.asarray(references))
     except ValueError:  # lists of unlike lengths are no array
         return float(predictions == references)
-    return share
+    return float(equal.mean())
