@@ -41,10 +41,10 @@ def _show(columns: list[str], rows: list[list[Any]], as_json: bool, nothing: str
 
 
 def _lm_eval(names: tuple[str, ...], paths: tuple[str, ...], unsupported: bool) -> tuple[list[str], list[list[Any]]]:
+    from proctor.tasks.lm_eval.index import read_index
     from proctor.tasks.lm_eval.listing import listed, problems
-    from proctor.tasks.lm_eval.suite import index_of
 
-    index = index_of(paths)
+    index = read_index(paths)
     return problems(index, names) if unsupported else listed(index, names)
 
 
@@ -90,7 +90,11 @@ def _print(columns: list[str], rows: list[list[Any]]) -> None:
 
     from proctor.visible import one_line
 
-    texts = [["" if value is None else one_line(str(value)) for value in row] for row in rows]
+    def shown(value: Any) -> str:
+        text = "" if value is None else str(value)
+        return text if text.isascii() and text.isprintable() else one_line(text)  # of many thousand cells nearly all are plain
+
+    texts = [[shown(value) for value in row] for row in rows]
     widths = [max(len(text) for text in column) for column in zip(columns, *texts, strict=True)]
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in [columns, *texts]]

@@ -58,6 +58,8 @@ def test_only_what_changed_is_read_again(folder, monkeypatch):
         found = read_index((str(folder),))
         return found, list(read)
 
+    assert renewed()[1] == ["broken.yaml"]  # which may be mended by another file
+    (folder / "broken.yaml").unlink()
     assert renewed()[1] == []
     touch(folder / "base", "output_type: loglikelihood_rolling\n")
     found, again = renewed()
@@ -73,6 +75,13 @@ def test_only_what_changed_is_read_again(folder, monkeypatch):
     found, again = renewed()
     assert again == ["two.yaml"]
     assert "has no 'f'" in found.tasks["two"].problem
+
+
+def test_what_was_missing_is_found_when_it_is_there(folder):
+    (folder / "late.yaml").write_text("task: late\ninclude: nowhere\n" + TASK)
+    assert "late" not in read_index((str(folder),)).tasks
+    (folder / "nowhere").write_text("num_fewshot: 1\n")
+    assert "late" in read_index((str(folder),)).tasks
 
 
 def test_a_damaged_index_is_made_anew(folder):

@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from proctor.errors import DataError
-from proctor.tasks.lm_eval.config import Config, Reading
+from proctor.tasks.lm_eval.config import Config
+from proctor.tasks.lm_eval.keys import Reading
 from proctor.tasks.lm_eval.templates import render
 from proctor.tasks.lm_eval.yaml_files import FunctionRef
 

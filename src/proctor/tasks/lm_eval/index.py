@@ -20,7 +20,7 @@ from proctor.canonical import content_hash
 from proctor.errors import TaskError, UsageError, nearest
 from proctor.tasks.lm_eval.yaml_files import FunctionRef, load
 
-FORMAT = 3  # raised when an index is made otherwise
+FORMAT = 1  # raised when an index is made otherwise
 _SKIPPED = ("__pycache__", ".ipynb_checkpoints")
 
 Kind = Literal["task", "class", "group"]
@@ -34,7 +34,7 @@ class Entry(Struct):
         name: of the task or group; empty for a file that is neither.
         kind: `task`, `class` (a Python task) or `group`.
         path: the file.
-        files: every file it rests on, itself first, with its state when it was read.
+        files: every file it rests on, itself first; of a file that cannot be read, none.
         tags: the tags it carries.
         output: `output_type`.
         code: the files and functions of its own that would run, `utils.py: process_docs`.
@@ -44,7 +44,7 @@ class Entry(Struct):
     name: str
     kind: Kind
     path: str
-    files: list[tuple[str, Stamp]]
+    files: list[str]
     tags: list[str] = field(default_factory=list)
     output: str = ""
     code: list[str] = field(default_factory=list)
@@ -52,9 +52,12 @@ class Entry(Struct):
 
 
 class _Kept(Struct):
+    """The index of a folder as it lies on disk: entries, and the state of each file when it was read."""
+
     format: int
     root: str
     entries: list[Entry]
+    stamps: dict[str, Stamp]
 
 
 class Index(Struct):
@@ -138,32 +141,27 @@ def read_index(paths: Iterable[str]) -> Index:
 
 def _entries(root: Path) -> list[Entry]:
     place = _place(root)
-    kept: dict[str, Entry] = {}
+    kept = _Kept(FORMAT, str(root), [], {})
     try:
         read = msgspec.msgpack.decode(place.read_bytes(), type=_Kept)
-        if read.format == FORMAT and read.root == str(root):
-            kept = {entry.path: entry for entry in read.entries}
+        if (read.format, read.root) == (FORMAT, str(root)):
+            kept = read
     except (OSError, msgspec.MsgspecError):
         pass
-    stamps: dict[str, Stamp | None] = dict(_walk(str(root)))
-
-    def stamp(path: str) -> Stamp | None:
-        if path not in stamps:
-            stamps[path] = _stamp(path)
-        return stamps[path]
-
-    entries: list[Entry] = []
+    now: dict[str, Stamp] = dict(_walk(str(root)))
+    paths = sorted(now)
+    now |= {path: there for path in kept.stamps if path not in now and (there := _stamp(path))}
+    known = {entry.path: entry for entry in kept.entries}
+    if now == kept.stamps and len(paths) == len(known) and all(entry.files for entry in kept.entries):
+        return kept.entries
+    changed = {path for path in now.keys() | kept.stamps if now.get(path) != kept.stamps.get(path)}
     cache: dict[Path, dict[str, Any]] = {}
-    paths = sorted(path for path in stamps if path.endswith(".yaml"))
-    changed = set(paths) != set(kept)
+    entries: list[Entry] = []
     for path in paths:
-        entry = kept.get(path)
-        if entry is None or any(stamp(name) != state for name, state in entry.files):
-            entry = _entry(Path(path), cache)
-            changed = True
-        entries.append(entry)
-    if changed:
-        _write(place, _Kept(FORMAT, str(root), entries))
+        entry = known.get(path)
+        entries.append(_entry(Path(path), cache) if entry is None or not entry.files or not changed.isdisjoint(entry.files) else entry)
+    used = {*paths, *(file for entry in entries for file in entry.files)}
+    _write(place, _Kept(FORMAT, str(root), entries, {file: there for file in used if (there := now.get(file) or _stamp(file))}))
     return entries
 
 
@@ -189,13 +187,12 @@ def _stamp(path: str) -> Stamp | None:
 def _entry(path: Path, cache: dict[Path, dict[str, Any]]) -> Entry:
     from proctor.tasks.lm_eval.config import functions_of, problem_of
 
-    state = _stamp(str(path)) or (0, 0)
     try:
         loaded = load(path, cache)
     except TaskError as error:
-        return Entry("", "task", str(path), [(str(path), state)], problem=str(error))
+        return Entry("", "task", str(path), [], problem=str(error))  # looked at anew each time: what is missing may be there then
     config = loaded.config
-    files = [(str(one), _stamp(str(one)) or (0, 0)) for one in loaded.files]
+    files = [str(one) for one in loaded.files]
     kind: Kind = "class" if "class" in config else "group" if "group" in config else "task"
     name = config.get("group" if kind == "group" else "task")
     if not isinstance(name, str):
@@ -206,7 +203,7 @@ def _entry(path: Path, cache: dict[Path, dict[str, Any]]) -> Entry:
     problem = ""
     if kind == "task":
         problem = problem_of(config, str(path))
-        files += [(str(one.file), there) for one in refs if (there := _stamp(str(one.file)))]
+        files += [str(one.file) for one in refs]
     return Entry(
         name, kind, str(path), list(dict.fromkeys(files)), tags, str(config.get("output_type") or "generate_until"), _code(refs), problem
     )

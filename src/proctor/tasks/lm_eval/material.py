@@ -14,11 +14,12 @@ from proctor.scoring.lm_eval.filters import FILTERS, Step, of_class
 from proctor.scoring.lm_eval.metrics import NO_CHOICE, Gold
 from proctor.scoring.lm_eval.scorer import Document, LmEvalScoring, Pipeline, Wanted
 from proctor.tasks.lm_eval.code import load_function, run_documents, untrusted
-from proctor.tasks.lm_eval.config import Config, Filter
+from proctor.tasks.lm_eval.config import Config
 from proctor.tasks.lm_eval.contexts import Contexts
 from proctor.tasks.lm_eval.datasets import Splits
 from proctor.tasks.lm_eval.documents import Reader
 from proctor.tasks.lm_eval.examples import HarnessExamples, OwnExamples
+from proctor.tasks.lm_eval.scoring_keys import Filter
 from proctor.tasks.lm_eval.settings import LmEvalSettings
 from proctor.tasks.lm_eval.table import Documents
 from proctor.tasks.lm_eval.yaml_files import FunctionRef
