@@ -35,13 +35,12 @@ def main() -> None:
             print(f"{time.perf_counter() - began:6.2f} s  index, {name}")
         folder = [f"--lm-eval-path={paths[0]}"] if paths else []
         began = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "proctor", "list", "tasks", "lm-eval", *folder], check=True, capture_output=True)
+        command = [sys.executable, "-m", "proctor", "list", "tasks", "lm-eval", *folder]
+        subprocess.run(command, check=True, capture_output=True)
         print(f"{time.perf_counter() - began:6.2f} s  proctor list tasks lm-eval")
     leaves = [entry for entry in index.tasks.values() if entry.kind == "task"]
     classes = len(index.tasks) - len(leaves)
-    print(
-        f"{len(leaves)} tasks, {classes} classes, {len(index.groups)} groups, {len(index.tags)} tags, {len(index.broken)} files that are none"
-    )
+    print(print(f"{len(leaves)} tasks, {classes} classes, {len(index.groups)} groups, {len(index.tags)} tags"))
     reasons: Counter[str] = Counter()
     loaded = 0
     cache_of_files: dict = {}

@@ -3,9 +3,10 @@
     python benchmarks/lm_eval_parity.py PYTHON_WITH_LM_EVAL [ITEMS]
 
 PYTHON_WITH_LM_EVAL is the interpreter of an environment with lm-eval 0.4.13 and its extra `hf`. ITEMS (default 12) is the number of
-questions of each task: MMLU (three subjects, 3 examples), ARC-Easy (whole answers, none), GSM8K (2 examples, short answers), and the texts
-of GSM8K rolled over. Both sides compute in float32. Prints the largest difference of log-likelihoods, whether numbers and texts agree, and
-the time. Exit code 1 where a log-likelihood differs by more than 1e-3 (1e-2 of a whole document), or a number.
+questions of each task: MMLU (three subjects, 3 examples, also through the chat template), ARC-Easy (whole answers, none), GSM8K (2
+examples, short answers), and the texts of GSM8K rolled over. Both sides compute in float32. Prints the largest difference of
+log-likelihoods, whether numbers and texts agree, and the time. Exit code 1 where a log-likelihood differs by more than 1e-3 (1e-2 of a
+whole document), or a number does.
 """
 
 from __future__ import annotations
@@ -33,21 +34,25 @@ loading = time.perf_counter()
 lm = HFLM(pretrained=os.path.dirname(gguf), gguf_file=os.path.basename(gguf), dtype="float32", device="cpu", batch_size=4)
 loading = time.perf_counter() - loading
 found = {}
-for tasks, shots in json.loads(os.environ["PARITY_TASKS"]):
+for tasks, shots, chat in json.loads(os.environ["PARITY_TASKS"]):
     began = time.perf_counter()
     manager = TaskManager(include_path=folder, include_defaults=False)
-    done = simple_evaluate(model=lm, tasks=tasks, num_fewshot=shots, limit=int(limit), task_manager=manager, bootstrap_iters=0)
+    done = simple_evaluate(
+        model=lm, tasks=tasks, num_fewshot=shots, limit=int(limit), task_manager=manager, bootstrap_iters=0,
+        apply_chat_template=chat != "off", fewshot_as_multiturn=chat == "turns",
+    )
     seconds = time.perf_counter() - began
     for name in tasks:
         samples = sorted(done["samples"][name], key=lambda one: one["doc_id"])
         numbers = {k: v for k, v in done["results"][name].items() if isinstance(v, float)}
-        found[name] = {"results": numbers, "resps": [one["resps"] for one in samples], "seconds": seconds / len(tasks)}
+        shown = name + ("" if chat == "off" else f" ({chat})")
+        found[shown] = {"results": numbers, "resps": [one["resps"] for one in samples], "seconds": seconds / len(tasks)}
 json.dump({"tasks": found, "loading": loading}, open(out, "w"), default=str)
 """
 
 
-def prepare(folder: Path) -> list[tuple[list[str], int]]:
-    """Write data and task files; the tasks with their number of examples."""
+def prepare(folder: Path) -> list[tuple[list[str], int, str]]:
+    """Write data and task files; the tasks with their number of examples and use of the chat template."""
 
     def write(name: str, rows: list[dict]) -> str:
         path = folder / name
@@ -102,10 +107,11 @@ def prepare(folder: Path) -> list[tuple[list[str], int]]:
         f"dataset_kwargs: {{data_files: {{test: {json.dumps(files['test'])}}}}}\noutput_type: loglikelihood_rolling\ntest_split: test\n"
         'doc_to_text: ""\ndoc_to_target: "{{question}} {{answer}}"\n',
     )
-    return [([f"mmlu_{subject}" for subject in SUBJECTS], 3), (["arc", "texts"], 0), (["gsm8k"], 2)]
+    mmlu = [f"mmlu_{subject}" for subject in SUBJECTS]
+    return [(mmlu, 3, "off"), (mmlu[:1], 3, "turns"), (mmlu[1:2], 3, "one-turn"), (["arc", "texts"], 0, "off"), (["gsm8k"], 2, "off")]
 
 
-def ours(folder: Path, bundles: list[tuple[list[str], int]], items: int) -> dict[str, dict]:
+def ours(folder: Path, bundles: list[tuple[list[str], int, str]], items: int) -> dict[str, dict]:
     """The same through Proctor."""
     import polars as pl
 
@@ -115,15 +121,15 @@ def ours(folder: Path, bundles: list[tuple[list[str], int]], items: int) -> dict
 
     model = proctor.open_model("smollm2?dtype=float32")
     found: dict[str, dict] = {}
-    for names, shots in bundles:
+    for names, shots, chat in bundles:
         began = time.perf_counter()
-        suite = load_suite([f"lm-eval:{name}" for name in names], LmEvalSettings(paths=(str(folder),), compat=True))
+        suite = load_suite([f"lm-eval:{name}" for name in names], LmEvalSettings(paths=(str(folder),), compat=True, chat=chat))
         [run] = proctor.run(suite, model, shots=shots, limit=items, out=folder / "store")
         seconds = (time.perf_counter() - began) / len(names)
         frame = pl.read_parquet(run.attempts_path)
         for result in run.manifest.tasks:
             rows = frame.filter(pl.col("task") == result.task)
-            found[result.task] = {
+            found[result.task + ("" if chat == "off" else f" ({chat})")] = {
                 "results": {f"{m.name.partition(',')[0]},{m.name.partition(',')[2] or 'none'}": m.value for m in result.metrics},
                 "lls": rows["loglikelihoods"].to_list(),
                 "texts": rows["text"].to_list(),
@@ -149,7 +155,7 @@ def main() -> None:
         if done.returncode:
             sys.exit(done.stderr[-3000:])
         theirs = json.loads(said.read_text())
-    print(f"{'task':<24}{'items':>6}{'largest difference':>20}{'same numbers':>14}{'same texts':>12}{'lm-eval s':>11}{'Proctor s':>11}")
+    print(f"{'task':<30}{'items':>6}{'largest difference':>20}{'same numbers':>14}{'same texts':>12}{'lm-eval s':>11}{'Proctor s':>11}")
     bad = False
     for name, other in theirs["tasks"].items():
         own = mine[name]
@@ -168,7 +174,7 @@ def main() -> None:
         largest = max(differences, default=0.0)
         bad = bad or largest > (1e-2 if rolled else 1e-3) or not same  # a whole document is hundreds of tokens
         shown = f"{same_texts}/{len(texts)}" if texts else "–"
-        print(f"{name:<24}{len(other['resps']):>6}{largest:>20.2e}{same!s:>14}{shown:>12}{other['seconds']:>11.1f}{own['seconds']:>11.1f}")
+        print(f"{name:<30}{len(other['resps']):>6}{largest:>20.2e}{same!s:>14}{shown:>12}{other['seconds']:>11.1f}{own['seconds']:>11.1f}")
     sys.exit(1 if bad else 0)
 
 

@@ -84,8 +84,17 @@ def overlap(references, predictions, **kwargs):
     return len(right & said) / max(1, len(right | said))
 
 
+def several_numbers(references, predictions, **kwargs):
+    right, said = references[0], predictions[0]
+    return {"same_length": float(len(right) == len(said)), "first_letter": float(right[:1] == said[:1])}
+
+
 def pair_metric(items):
     return items
+
+
+def upper_docs(dataset):
+    return dataset.map(lambda doc: {"question": doc["question"].upper()}, remove_columns=["id"])
 
 
 def largest_share(items):
@@ -333,6 +342,32 @@ def tasks(folder: Path) -> dict[str, dict[str, Any]]:
             **sums,
             "doc_to_target": "{{accepted}}",
             "metric_list": [exact, {"metric": Function("utils.overlap"), "aggregation": "mean", "higher_is_better": True}],
+        },
+        "gen_accepted_overlap": {
+            **sums,
+            "doc_to_target": "accepted",
+            "metric_list": [
+                {"metric": Function("utils.overlap"), "aggregation": "mean", "higher_is_better": True},
+                {**exact, "ignore_case": True},
+            ],
+        },
+        "gen_numbers": {
+            **sums,
+            "metric_list": [{"metric": Function("utils.several_numbers"), "aggregation": "mean", "higher_is_better": True}],
+        },
+        "gen_overlap_median": {
+            **sums,
+            "metric_list": [{"metric": Function("utils.overlap"), "aggregation": "median", "higher_is_better": True}, exact],
+        },
+        "gen_raw": {**sums, "filter_list": [{"name": "raw", "filter": [{"function": "remove_whitespace"}]}]},
+        "gen_until_text": {**sums, "generation_kwargs": {"until": "END", "temperature": 0}},
+        "mc_shots_processed": {**quiz, "fewshot_config": {"process_docs": Function("utils.upper_docs"), "fewshot_delimiter": "\n--\n"}},
+        "mc_shots_prefix": {**quiz, "gen_prefix": "So:", "fewshot_config": {"gen_prefix": "Thus "}},
+        "mc_percent": {
+            **quiz,
+            "target_delimiter": "",
+            "doc_to_text": "{{question.strip()}}\n\n",
+            "doc_to_choice": "{{choices | map('capitalize') | list}}",
         },
         "gen_number_target": {**sums, "doc_to_target": "n"},
         "gen_choice": {**sums, "doc_to_choice": ["42", "amber", "yes"], "doc_to_target": "{{n % 3}}"},

@@ -1,6 +1,7 @@
-"""Record what lm-evaluation-harness makes of the made-up tasks: `python record_lm_eval.py`, where lm-eval 0.4.13 is installed.
+"""Record what lm-evaluation-harness makes of the made-up tasks: `python record_lm_eval.py [TASK…]`, where lm-eval 0.4.13 is installed.
 
-Writes `recorded_lm_eval.json.gz` beside this file: hashes of prompts, and numbers.
+With names of tasks only those are recorded anew, beside what is there. Writes `recorded_lm_eval.json.gz` beside this file: hashes of
+prompts, and numbers.
 """
 
 from __future__ import annotations
@@ -28,13 +29,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["HF_HOME"] = folder
         cases.write(Path(folder))
-        recorded = {bundle: _record(bundle, Path(folder)) for bundle in cases.BUNDLES}
+        only = sys.argv[1:]
+        recorded = json.loads(gzip.decompress(RECORDED.read_bytes()))["bundles"] if only else {}
+        for bundle in cases.BUNDLES:
+            recorded[bundle] = {**recorded.get(bundle, {}), **_record(bundle, Path(folder), only)}
     text = json.dumps({"lm_eval": "0.4.13", "iterations": ITERATIONS, "bundles": recorded}, ensure_ascii=False, sort_keys=True)
     RECORDED.write_bytes(gzip.compress(text.encode(), mtime=0))
     print(RECORDED.stat().st_size, "bytes")
 
 
-def _record(bundle: str, folder: Path) -> dict:
+def _record(bundle: str, folder: Path, only: list[str]) -> dict:
     from lm_eval import simple_evaluate
     from lm_eval.api.model import LM
     from lm_eval.tasks import TaskManager
@@ -86,6 +90,8 @@ def _record(bundle: str, folder: Path) -> dict:
 
     recorded = {}
     for name in cases.names(bundle):
+        if only and name not in only:
+            continue
         try:
             found = run([name])
         except Exception as error:  # what the harness cannot do is recorded, too
@@ -108,7 +114,7 @@ def _record(bundle: str, folder: Path) -> dict:
                 for one in found["samples"][name]
             ],
         }
-    if bundle in ("default", "three"):
+    if bundle in ("default", "three") and not only:
         for name in cases.groups():
             if shots and name == "nested":
                 continue
