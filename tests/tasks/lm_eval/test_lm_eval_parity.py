@@ -90,7 +90,7 @@ def generation(task):
     said = task.config.keys.get("generation_kwargs")
     if said is None:
         return {"temperature": 0.0, "do_sample": False, "max_gen_toks": 256, "until": [task.config.fewshot_delimiter]}
-    return said
+    return {**said, "temperature": float(said["temperature"])} if "temperature" in said else said
 
 
 @pytest.mark.parametrize(("bundle", "name"), WORKING)
@@ -122,9 +122,9 @@ def test_numbers_and_standard_errors_are_the_same(bundle, name, runs):
         stderr = theirs[f"{base}_stderr,{filter_name or 'none'}"]
         if isinstance(stderr, str):
             assert metric.stderr is None, key
-        elif base in RESAMPLED or name in ("mc_median", "mc_nanmean"):
+        elif base in RESAMPLED or name in ("mc_median", "mc_nanmean", "gen_overlap_median"):
             # Two spreads of random draws: the harness's of few, and of a perplexity that hangs on two or three documents.
-            assert metric.stderr == pytest.approx(stderr, rel=0.35, abs=1e-9), key
+            assert metric.stderr == pytest.approx(stderr, rel=0.35, abs=0.02 if "median" in name else 1e-9), key
         else:
             assert close(metric.stderr, stderr), (key, metric.stderr, stderr)
         compared += 1

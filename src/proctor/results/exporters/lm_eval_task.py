@@ -43,8 +43,9 @@ def arguments(task: TaskResult, pairs: list[list[Any]]) -> list[list[Any]]:
         return [[pair[-1]] for pair in pairs]
     options = config.get("generation_kwargs")
     if kind == "generate_until" and isinstance(options, dict):
-        until = {} if "until" in options else {"until": pairs[0][1]["until"]}
-        return [[pairs[0][0], {**options, **until}]]
+        said = {**options, "temperature": float(options["temperature"])} if "temperature" in options else dict(options)
+        said.setdefault("until", pairs[0][1]["until"])
+        return [[pairs[0][0], said]]
     return pairs
 
 

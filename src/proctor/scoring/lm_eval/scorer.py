@@ -104,6 +104,7 @@ class LmEvalScoring(TaskScoring):
         found = [(one, pipeline.name) for pipeline in pipelines for one in wanted]
         main = next((pair for pair in found if pair[0].aggregation in MEANS), found[0] if found else None)
         self._metrics: dict[str, tuple[Metric, Any]] = {}
+        self._parts: dict[str, str] = {}  # metrics that came in a dict, and the metric whose function gave it
         for one, filter_name in sorted(found, key=lambda pair: pair != main):
             self._add(one.name, filter_name, one.aggregation, one.higher_is_better)
 
@@ -146,6 +147,7 @@ class LmEvalScoring(TaskScoring):
                 full = metric_name(name, pipeline.name)
                 if full not in self._metrics:
                     self._add(name, pipeline.name, *self._inherited(name))
+                    self._put_in_place(name, pipeline.name)
                 raw[full] = value
                 own = self._own_number(full, value, item)
                 if own is not None:
@@ -220,14 +222,30 @@ class LmEvalScoring(TaskScoring):
                 raise
             except Exception as error:
                 raise DataError(f"item '{item.id}': the metric {name} failed: {type(error).__name__}: {error}") from error
-            found |= value if isinstance(value, dict) else {name: value}
+            if isinstance(value, dict):
+                self._parts |= {part: name for part in value if part != name}
+                found |= value
+            else:
+                found[name] = value
         return found
+
+    def _put_in_place(self, part: str, filter_name: str) -> None:
+        """Let a metric that a function gives several of stand where the function's own name stood, which has no number."""
+        whole = metric_name(self._parts.get(part, part), filter_name)
+        parts = [metric_name(one, filter_name) for one, of in self._parts.items() if of == self._parts.get(part)]
+        if whole not in self._metrics or part not in self._parts or not all(one in self._metrics for one in parts):
+            return
+        order: list[str] = []
+        for name in self._metrics:
+            order += parts if name == whole else [] if name in parts else [name]
+        self._metrics = {name: self._metrics[name] for name in order}
+        self.metrics = tuple(metric for metric, _ in self._metrics.values())
 
     def _inherited(self, name: str) -> tuple[Any, bool]:
         """How a metric is brought together that the task does not name: as the one it came with, or by the mean."""
-        functions = [one for one in self._wanted.values() if one.function is not None]
-        if self._own is None and len(functions) == 1:
-            return functions[0].aggregation, functions[0].higher_is_better
+        source = self._wanted.get(self._parts.get(name, ""))
+        if source is not None:
+            return source.aggregation, source.higher_is_better
         return "mean", default_direction(name)
 
     def _own_number(self, name: str, value: Any, item: Item) -> float | None:

@@ -40,6 +40,7 @@ class Contexts:
 
     def __init__(self, config: Config, reader: Reader, chat: Chat, several: bool) -> None:
         self.config, self.reader, self.chat, self.several = config, reader, chat, several
+        self._examples: dict[int, tuple[Row, list[Turn]]] = {}
 
     def prompts(self, row: Row, examples: Sequence[Row]) -> tuple[Prompt, ...]:
         """The prompt of a document; one for each choice where each is a context of its own."""
@@ -79,7 +80,10 @@ class Contexts:
         if description:
             turns.append(Turn("system", description))
         for one in examples:
-            turns += self.example(one)
+            # The same few documents stand before thousands; each is written once, and kept so that no other takes its place in memory.
+            if id(one) not in self._examples:
+                self._examples[id(one)] = (one, self.example(one))
+            turns += self._examples[id(one)][1]
         return turns
 
     def _turns(

@@ -62,6 +62,10 @@ class _Builder:
         self.index, self.settings = index, settings
         self.tasks: dict[str, Task] = {}
         self.groups: list[Group] = []
+        self._files: dict[Path, dict[str, Any]] = {}
+
+    def _keys(self, entry: Entry) -> dict[str, Any]:
+        return load(Path(entry.path), self._files).config
 
     def title(self, name: str) -> str:
         return next((group.title for group in self.groups if group.name == name), "")
@@ -69,7 +73,7 @@ class _Builder:
     def add(self, name: str) -> None:
         """A task, a group, or the tasks of a tag."""
         if name in self.index.groups:
-            self._group(name, _keys(self.index.groups[name]), {}, 0)
+            self._group(name, self._keys(self.index.groups[name]), {}, 0)
         else:
             for one in [name] if name in self.index.tasks else self.index.tags[name]:
                 self._put(self.index.tasks[one], {})
@@ -81,7 +85,7 @@ class _Builder:
 
     def task(self, entry: Entry, overrides: Mapping[str, Any]) -> Task:
         """The task of a file, with the keys that a group lays over its own."""
-        keys = {**_keys(entry), **overrides}
+        keys = {**self._keys(entry), **overrides}
         if entry.kind == "class":
             from proctor.tasks.lm_eval.python_task import load_class_task
 
@@ -121,7 +125,7 @@ class _Builder:
             name = str(member["group"])
             if name in self.index.groups:
                 over = {**below, **{key: value for key, value in member.items() if key != "group"}}
-                yield name, self._group(name, _keys(self.index.groups[name]), over, depth + 1)
+                yield name, self._group(name, self._keys(self.index.groups[name]), over, depth + 1)
             else:
                 yield f"{group}::{name}", self._group(f"{group}::{name}", member, below, depth + 1)
             return
@@ -135,7 +139,7 @@ class _Builder:
             one = self._put(self.index.tasks[name], {"task": name, **over})
             yield one, [one]
         elif isinstance(name, str) and name in self.index.groups:
-            yield name, self._group(name, _keys(self.index.groups[name]), over, depth + 1)
+            yield name, self._group(name, self._keys(self.index.groups[name]), over, depth + 1)
         elif isinstance(name, str) and name in self.index.tags:
             for one in self.index.tags[name]:
                 put = self._put(self.index.tasks[one], {"task": one, **{key: value for key, value in over.items() if key != "task"}})
@@ -146,10 +150,6 @@ class _Builder:
             yield task.name, [task.name]
         else:
             raise TaskError(f"group '{group}': no task, group or tag is named '{name}'")
-
-
-def _keys(entry: Entry) -> dict[str, Any]:
-    return load(Path(entry.path)).config
 
 
 def _aggregates(group: str, said: Any) -> tuple[Aggregate, ...]:
