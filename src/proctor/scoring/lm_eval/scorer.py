@@ -104,7 +104,7 @@ class LmEvalScoring(TaskScoring):
         found = [(one, pipeline.name) for pipeline in pipelines for one in wanted]
         main = next((pair for pair in found if pair[0].aggregation in MEANS), found[0] if found else None)
         self._metrics: dict[str, tuple[Metric, Any]] = {}
-        self._parts: dict[str, str] = {}  # metrics that came in a dict, and the metric whose function gave it
+        self._came_from: dict[str, str] = {}  # metrics that came in a dict, and the metric whose function gave it
         for one, filter_name in sorted(found, key=lambda pair: pair != main):
             self._add(one.name, filter_name, one.aggregation, one.higher_is_better)
 
@@ -223,7 +223,7 @@ class LmEvalScoring(TaskScoring):
             except Exception as error:
                 raise DataError(f"item '{item.id}': the metric {name} failed: {type(error).__name__}: {error}") from error
             if isinstance(value, dict):
-                self._parts |= {part: name for part in value if part != name}
+                self._came_from |= {part: name for part in value if part != name}
                 found |= value
             else:
                 found[name] = value
@@ -231,9 +231,9 @@ class LmEvalScoring(TaskScoring):
 
     def _put_in_place(self, part: str, filter_name: str) -> None:
         """Let a metric that a function gives several of stand where the function's own name stood, which has no number."""
-        whole = metric_name(self._parts.get(part, part), filter_name)
-        parts = [metric_name(one, filter_name) for one, of in self._parts.items() if of == self._parts.get(part)]
-        if whole not in self._metrics or part not in self._parts or not all(one in self._metrics for one in parts):
+        whole = metric_name(self._came_from.get(part, part), filter_name)
+        parts = [metric_name(one, filter_name) for one, of in self._came_from.items() if of == self._came_from.get(part)]
+        if whole not in self._metrics or part not in self._came_from or not all(one in self._metrics for one in parts):
             return
         order: list[str] = []
         for name in self._metrics:
@@ -243,7 +243,7 @@ class LmEvalScoring(TaskScoring):
 
     def _inherited(self, name: str) -> tuple[Any, bool]:
         """How a metric is brought together that the task does not name: as the one it came with, or by the mean."""
-        source = self._wanted.get(self._parts.get(name, ""))
+        source = self._wanted.get(self._came_from.get(name, ""))
         if source is not None:
             return source.aggregation, source.higher_is_better
         return "mean", default_direction(name)
