@@ -27,6 +27,8 @@ def command(what: str, where: tuple[str, ...], unsupported: bool, lm_eval_path: 
     if what == "tasks" and where and where[0] == "lm-eval":
         _show(*_lm_eval(where[1:], lm_eval_path, unsupported), as_json, "no such task")
         return
+    if unsupported or lm_eval_path:
+        raise click.UsageError("--unsupported and --lm-eval-path are for: proctor list tasks lm-eval")
     columns, rows = {"tasks": _tasks, "suites": _suites, "models": _models, "runs": _runs}[what](where, store)
     _show(columns, rows, as_json, f"no {what} in {store}" if what == "runs" else f"no {what}")
 

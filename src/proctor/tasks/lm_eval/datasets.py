@@ -67,7 +67,7 @@ class Splits:
         mapped = _mapped(read_map(self._data), path, config.dataset_name, name) if self._data else None
         if mapped is not None:
             base = Path(self._data or "").parent
-            return _documents(_tables(mapped, base, {})), f"{path} {name}, from {_named(mapped)}"
+            return _documents(_tables(mapped, base, {}, key=f"--data: {path}")), f"{path} {name}, from {_named(mapped)}"
         kwargs = {key: value for key, value in config.dataset_kwargs.items() if key not in _PASSED_OVER}
         if path in _LOCAL or Path(path).is_dir():
             return self._of_files(path, name, kwargs)
@@ -121,18 +121,20 @@ def _named(files: Any) -> str:
     return Path(files[0] if isinstance(files, list) and files else str(files)).name
 
 
-def _tables(files: Any, base: Path, kwargs: Mapping[str, Any], kind: str = "") -> list[Table]:
+def _tables(
+    files: Any, base: Path, kwargs: Mapping[str, Any], kind: str = "", key: str = "dataset_kwargs.data_files"
+) -> list[Table]:
     """The tables of files; delimited values are given types as pandas does, which `datasets` reads them with."""
     patterns = files if isinstance(files, list) else [files]
     if not all(isinstance(one, str) for one in patterns):
         raise DataError(f"expected a path or a list of paths, got {files!r:.80}")
-    for key in kwargs:
-        if key not in ("column_names", "header", "names", "sep", "delimiter", "field"):
-            raise DataError(f"dataset_kwargs: '{key}' is not followed")
+    for option in kwargs:
+        if option not in ("column_names", "header", "names", "sep", "delimiter"):
+            raise DataError(f"dataset_kwargs: '{option}' is not followed")
     if kind == "text":
         return [_lines(base / one) for one in patterns]
     names = kwargs.get("column_names") or kwargs.get("names")
-    tables = read_files(patterns, base, "dataset_kwargs.data_files", names, kwargs.get("sep") or kwargs.get("delimiter"))
+    tables = read_files(patterns, base, key, names, kwargs.get("sep") or kwargs.get("delimiter"))
     for table in tables:
         found = format_of(table.name)
         if found and found[0] in (".csv", ".tsv"):

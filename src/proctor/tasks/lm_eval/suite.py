@@ -45,7 +45,8 @@ def load_task(ref: str, given: LmEvalSettings | None = None) -> Task:
     if name not in index.tasks:
         found = index.find(name)
         kind = "group" if name in index.groups else "tag" if name in index.tags else "pattern"
-        raise UsageError(f"{ref}: '{name}' is a {kind}, not a task{': ' + ', '.join(found[:5]) if kind == 'pattern' else ''}")
+        among = _Builder(index, settings).first_leaf(found[0]) if kind == "group" else (index.tags[name] if kind == "tag" else found)[0]
+        raise UsageError(f"{ref}: '{name}' is a {kind}, not a task; name one, such as lm-eval:{among}")
     return _Builder(index, settings).task(index.tasks[name], {})
 
 
@@ -69,6 +70,15 @@ class _Builder:
 
     def title(self, name: str) -> str:
         return next((group.title for group in self.groups if group.name == name), "")
+
+    def first_leaf(self, group: str, depth: int = 0) -> str:
+        """A task of a group, to name as an example."""
+        said = self._keys(self.index.groups[group]).get("task")
+        member = said[0] if isinstance(said, list) and said else said
+        name = member.get("task", member.get("group")) if isinstance(member, dict) else member
+        if name in self.index.groups and depth < MAX_DEPTH:
+            return self.first_leaf(name, depth + 1)
+        return self.index.tags[name][0] if name in self.index.tags else str(name)
 
     def add(self, name: str) -> None:
         """A task, a group, or the tasks of a tag."""
