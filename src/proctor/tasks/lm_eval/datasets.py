@@ -121,9 +121,7 @@ def _named(files: Any) -> str:
     return Path(files[0] if isinstance(files, list) and files else str(files)).name
 
 
-def _tables(
-    files: Any, base: Path, kwargs: Mapping[str, Any], kind: str = "", key: str = "dataset_kwargs.data_files"
-) -> list[Table]:
+def _tables(files: Any, base: Path, kwargs: Mapping[str, Any], kind: str = "", key: str = "dataset_kwargs.data_files") -> list[Table]:
     """The tables of files; delimited values are given types as pandas does, which `datasets` reads them with."""
     patterns = files if isinstance(files, list) else [files]
     if not all(isinstance(one, str) for one in patterns):
