@@ -85,7 +85,7 @@ class OwnExamples:
         self, pool: Sequence[Item], rows: Sequence[Row], shots: int, seed: int, sampler: str, task: str, question: Callable[[Item], str]
     ) -> None:
         spec = PromptSpec(template="", shots=shots, choose="first" if sampler == "first_n" else "random", seed=seed)
-        self._shots = Shots(pool, [question(item) for item in pool], spec, task) if shots else None
+        self._shots = Shots(pool, question, spec, task) if shots else None
         self._rows = {item.id: row for item, row in zip(pool, rows, strict=True)}
         self._question = question
 
