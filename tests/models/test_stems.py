@@ -51,3 +51,19 @@ def test_a_stem_in_use_is_used_again():
     first = chains([(*examples, i) for i in range(5)], 10**6, live)[0][1]
     second = chains([(*examples, 50 + i) for i in range(5)], 10**6, live)[0][1]
     assert first[0] is second[0]
+
+
+def test_the_same_tokens_cut_otherwise_are_another_stem():
+    live = {}
+    head, middle, last = tuple(range(20)), tuple(range(20, 60)), tuple(range(60, 160))
+    first = dict(chains([(*head, *middle, *last, i) for i in range(5)] + [(*head, *middle, 1 + i) for i in range(9)], 10**6, live))
+    both = dict(chains([(*head, *middle, *last, i) for i in range(5)] + [(*head, 500 + i, 3) for i in range(9)], 10**6, live))
+    assert [len(stem.tokens) for stem in first[0]] == [60, 100]
+    assert [len(stem.tokens) for stem in both[0]] == [20, 140]
+    third = dict(
+        chains(
+            [(*head, *middle, *last, i) for i in range(5)] + [(*head, *middle, 7)] * 3 + [(*head, 500 + i) for i in range(9)], 10**6, live
+        )
+    )
+    assert [stem.start for stem in third[0]] == [0, 20, 60]
+    assert not set(third[0]) & set(first[0])

@@ -108,11 +108,14 @@ def _flashes(q: torch.Tensor) -> bool:
 def _flash_cuda(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float, causal: bool) -> tuple[torch.Tensor, torch.Tensor]:
     import torch
 
-    group = q.shape[1] // k.shape[1]
-    if group > 1:
+    batch, heads, queries, dim = q.shape
+    group = heads // k.shape[1]
+    if group > 1 and causal:
         k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
+    elif group > 1:
+        q = q.reshape(batch, k.shape[1], group * queries, dim)
     found: Any = torch.ops.aten._scaled_dot_product_flash_attention(q, k, v, 0.0, causal, scale=scale)
-    return found[0], found[1][:, :, : q.shape[2]]
+    return found[0].reshape(batch, heads, queries, dim), found[1][:, :, : q.shape[2]].reshape(batch, heads, queries)
 
 
 def _plain(
@@ -133,7 +136,8 @@ def _plain(
     for low in range(0, queries, step):
         part = slice(low, min(low + step, queries))
         stacked = q[:, :, part].reshape(batch, kv_heads, -1, dim)
-        scores = (stacked @ k.transpose(-1, -2)).float().mul_(shape.scale).view(batch, kv_heads, group, -1, keys)
+        # Scaled first: the products of large states overflow half precision.
+        scores = ((stacked * shape.scale) @ k.transpose(-1, -2)).float().view(batch, kv_heads, group, -1, keys)
         if shape.softcap is not None:
             scores = scores.div_(shape.softcap).tanh_().mul_(shape.softcap)
         if mask is not None:

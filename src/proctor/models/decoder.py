@@ -225,4 +225,5 @@ def _same_up_to(config: Any) -> int | None:
         for kind in kinds
         if kind.get("rope_type", kind.get("type")) in ("dynamic", "longrope")
     ]
-    return min(lengths, default=None)
+    # Only a pass shorter than that brings the rotations back from an earlier, longer one.
+    return min(lengths) - 1 if lengths else None

@@ -21,7 +21,7 @@ from proctor.models.memory import SMALLER, free_memory, out_of_memory
 from proctor.models.next_token import Generated, Text, Wanted
 from proctor.models.prefill import Row, read
 from proctor.models.slots import STRIDE, Slots, Step
-from proctor.models.stems import Stem, chains
+from proctor.models.stems import Live, Stem, chains
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +48,7 @@ class GenerationEngine:
         self._alone: deque[Row] = deque()
         self._active: list[Row] = []
         self._slots = Slots()
-        self._live: dict[tuple[int, ...], Stem] = {}
+        self._live: Live = {}
 
     def generate(self, wanted: Sequence[Wanted]) -> Iterator[tuple[int, Generated]]:
         """Generate every text once, in the order in which it gets finished. Yields (index, what was generated)."""
@@ -87,7 +87,7 @@ class GenerationEngine:
                     yield from self._take_in()
             if self._active:
                 yield from self._step()
-            else:
+            if not self._active:
                 self._slots, self.rows = Slots(), self._most
 
     def forget(self) -> None:
@@ -146,6 +146,7 @@ class GenerationEngine:
         import torch
 
         group = self._group()
+        blocks: list[torch.Tensor] | None = None
         try:
             with torch.inference_mode():
                 self._slots.reserve(len(self._active) + len(group), max(map(self._room_for, group)))
@@ -153,14 +154,16 @@ class GenerationEngine:
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
-            free_memory(self.device)
-            self._put_back(group)
-            if len(group) == 1 and self._active:
-                self.rows = len(self._active)
-            elif self.engine.chunk > SMALLEST_CHUNK:
-                self.engine.chunk = max(SMALLEST_CHUNK, self.engine.chunk // 2)
-            else:
+            if len(group) == 1 and not self._active and self.engine.chunk <= SMALLEST_CHUNK:
                 raise ModelError(f"not enough memory on {self.device} for {len(group[0].text.wanted.tokens)} tokens; {SMALLER}") from error
+        if blocks is None:  # out of the handler, which holds what the failed pass had made
+            self._put_back(group)
+            if self._active:
+                self.rows = len(self._active)
+            else:
+                self.rows, self._slots = max(1, len(group) // 2), Slots()
+                self.engine.chunk = max(SMALLEST_CHUNK, self.engine.chunk // 2)
+            free_memory(self.device)
             return
         first = len(self._active)
         self._active += group
@@ -200,6 +203,7 @@ class GenerationEngine:
         for i, row in enumerate(active):
             for stem in row.chain:
                 users.setdefault(stem, []).append(i)
+        blocks: list[torch.Tensor] | None = None
         try:
             with torch.inference_mode():
                 self._slots.reserve(len(active), room)
@@ -213,11 +217,12 @@ class GenerationEngine:
                 raise ModelError(
                     f"not enough memory on {self.device} for {active[0].start + active[0].length} tokens; {SMALLER}"
                 ) from error
+        if blocks is None:
             # The later half starts over, later and beside fewer others.
-            free_memory(self.device)
             half = len(active) // 2
             self._put_back(active[half:])
             self._active, self.rows = active[:half], half
+            free_memory(self.device)
             return
         for row in active:
             row.length += 1
@@ -261,9 +266,15 @@ class GenerationEngine:
         tokens = torch.tensor([text.wanted.tokens], device=self.device)
         cache: Any = None
         while True:
-            with torch.inference_mode():
-                output = self.engine.model(input_ids=tokens, use_cache=True, **({} if cache is None else {cache[0]: cache[1]}))
-                logits = output.logits[0, -1].float()
+            try:
+                with torch.inference_mode():
+                    output = self.engine.model(input_ids=tokens, use_cache=True, **({} if cache is None else {cache[0]: cache[1]}))
+                    logits = output.logits[0, -1].float()
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                length = len(text.wanted.tokens) + len(text.new)
+                raise ModelError(f"not enough memory on {self.device} for {length} tokens; {SMALLER}") from error
             done = text.advance(int(logits.argmax()), logits)
             if done is not None:
                 return done

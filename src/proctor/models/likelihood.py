@@ -202,7 +202,8 @@ class LikelihoodEngine:
 
         assert self.decoder is not None
         self._path.length = past
-        self._held = self._held[:past]
+        if keep:
+            self._held = self._held[:past]
 
         def kept(layer: int, k: torch.Tensor, v: torch.Tensor) -> None:
             self._path.write(layer, past, k[:, :, :keep], v[:, :, :keep])
@@ -266,7 +267,9 @@ class LikelihoodEngine:
                 continue
             try:
                 found = self._probe(decoder)
-            except UNFIT:
+            except UNFIT as error:
+                if isinstance(error, RuntimeError) and out_of_memory(error):
+                    raise ModelError(f"not enough memory on {self.device} for a few tokens; {SMALLER}") from error
                 continue
             tolerance = 1e-3 if self.model.dtype.itemsize >= 4 else 0.25
             if all(abs(found[i] - total) <= tolerance * count**0.5 for i, (total, count) in enumerate(zip(expected, PROBED, strict=True))):

@@ -114,6 +114,8 @@ class LocalModel(Model):
     def answer(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:
         asks = iter(asks)
         windows = iter(lambda: _window(asks), [])
+        if len(self.engines) > 1:  # what their threads share is made before they begin
+            _ = self.renderer, self.max_length, self.end_tokens
         return shared_out([engines.answer for engines in self.engines], windows)
 
     def to_score(self, request: Likelihood) -> list[list[Scored]]:

@@ -58,7 +58,7 @@ def parse_bytes(text: str, uri: str) -> int:
 
 
 def default_budget(device: torch.device) -> Budget:
-    """A third of the memory that is free: of the machine (or of the control group it is limited by), or of the GPU."""
+    """A third of the memory that is free on the machine (or in the control group it is limited by), or three quarters of the GPU's."""
     import torch
 
     if device.type == "cuda":

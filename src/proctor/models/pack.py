@@ -40,8 +40,10 @@ class Segment:
     def write(self, layer: int, at: int, k: torch.Tensor, v: torch.Tensor) -> None:
         """Keep keys and values of shape (1, key-value heads, tokens, dim) from the token `at` of this segment on."""
         if layer == len(self.keys):
-            self.keys.append(k.new_empty(1, k.shape[1], self.capacity, k.shape[3]))
-            self.values.append(v.new_empty(1, v.shape[1], self.capacity, v.shape[3]))
+            keys = k.new_empty(1, k.shape[1], self.capacity, k.shape[3])
+            values = v.new_empty(1, v.shape[1], self.capacity, v.shape[3])
+            self.keys.append(keys)
+            self.values.append(values)
         end = at + k.shape[2]
         self.keys[layer][:, :, at:end] = k
         self.values[layer][:, :, at:end] = v
@@ -50,12 +52,13 @@ class Segment:
         """Make room for `capacity` tokens."""
         if capacity <= self.capacity:
             return
-        self.capacity = capacity
         for tensors in (self.keys, self.values):
             for layer, old in enumerate(tensors):
-                new = old.new_empty(1, old.shape[1], capacity, old.shape[3])
-                new[:, :, : self.length] = old[:, :, : self.length]
-                tensors[layer] = new
+                if old.shape[2] < capacity:
+                    new = old.new_empty(1, old.shape[1], capacity, old.shape[3])
+                    new[:, :, : self.length] = old[:, :, : self.length]
+                    tensors[layer] = new
+        self.capacity = capacity  # last: where memory runs out half-way, the rest is made later
 
 
 @dataclass(slots=True)

@@ -30,16 +30,15 @@ class Slots:
         self.room = 0
 
     def reserve(self, count: int, room: int) -> None:
-        """Make room for so many sequences of so many tokens."""
-        if count <= self.count and room <= self.room:
-            return
-        # Twice as many at a time, since growing copies all.
-        count, room = max(count, 2 * self.count if count > self.count else self.count), max(room, self.room)
+        """Make room for the first so many sequences, of so many tokens each; what stands in slots beyond may be lost."""
+        room = max(room, self.room)
         for tensors in (self.keys, self.values):
             for layer, old in enumerate(tensors):
-                new = old.new_zeros(count, old.shape[1], room, old.shape[3])
-                new[: old.shape[0], :, : old.shape[2]] = old
-                tensors[layer] = new
+                # Each by its own shape: an earlier call may have run out of memory half-way.
+                if old.shape[0] < count or old.shape[2] < room:
+                    new = old.new_zeros(count, old.shape[1], room, old.shape[3])
+                    new[: old.shape[0], :, : old.shape[2]] = old[:count]
+                    tensors[layer] = new
         self.count, self.room = count, room
 
     def write(self, layer: int, slot: int, at: int, k: torch.Tensor, v: torch.Tensor) -> None:
@@ -52,8 +51,10 @@ class Slots:
     def _layer(self, layer: int, k: torch.Tensor, v: torch.Tensor) -> None:
         # Zeros, since a masked value still takes part in the product, where 0 times what was left in memory may not be 0.
         if layer == len(self.keys):
-            self.keys.append(k.new_zeros(self.count, k.shape[1], self.room, k.shape[3]))
-            self.values.append(v.new_zeros(self.count, v.shape[1], self.room, v.shape[3]))
+            keys = k.new_zeros(self.count, k.shape[1], self.room, k.shape[3])
+            values = v.new_zeros(self.count, v.shape[1], self.room, v.shape[3])
+            self.keys.append(keys)
+            self.values.append(values)
 
     def append(self, layer: int, lengths: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> None:
         """Keep one token more of each of the first sequences: `lengths` of shape (sequences,), keys and values as of a pack."""

@@ -37,13 +37,17 @@ Chain = tuple[Stem, ...]
 """Stems that follow each other from the first token on."""
 
 
-def chains(prompts: Sequence[tuple[int, ...]], most: int, live: dict[tuple[int, ...], Stem]) -> list[tuple[int, Chain]]:
+Live = dict[tuple[tuple[int, ...], tuple[int, ...]], Stem]
+"""Stems in use, by where the stems of their chain begin and by all tokens up to their end."""
+
+
+def chains(prompts: Sequence[tuple[int, ...]], most: int, live: Live) -> list[tuple[int, Chain]]:
     """Which stems each prompt begins with; of every prompt at least the last token stands outside.
 
     Args:
         prompts: token ids, each at least one.
         most: a stem ends at this position at the latest.
-        live: stems in use, by all tokens up to their end; what is found there is used again, and new ones are added.
+        live: stems in use; what is found there is used again, and new ones are added.
 
     Returns:
         (index of the prompt, its chain), in the order of a walk depth first, in which the users of a stem follow each other.
@@ -59,10 +63,12 @@ def chains(prompts: Sequence[tuple[int, ...]], most: int, live: dict[tuple[int, 
         node, carried, chain = stack.pop()
         run = carried + node.tokens
         if run and (len(node.members) - 1) * len(run) >= WORTH and node.end <= most:
-            path = inputs[node.members[0]][: node.end]
-            stem = live.get(path)
-            if stem is None or stem.start != node.end - len(run):
-                stem = live[path] = Stem(node.end - len(run), run)
+            start = node.end - len(run)
+            # The same tokens cut otherwise are another chain: a stem is computed only after those above it.
+            key = ((*(above.start for above in chain), start), inputs[node.members[0]][: node.end])
+            stem = live.get(key)
+            if stem is None:
+                stem = live[key] = Stem(start, run)
             chain, run = (*chain, stem), ()
         found += [(inside[i], chain) for i in node.members if len(inputs[i]) == node.end]
         stack.extend((child, run, chain) for child in reversed(node.children))
