@@ -182,6 +182,20 @@ def test_a_batch_of_somebody_else_is_not_taken_for_ours(reach):
     assert len(server.batches) == 2
 
 
+def test_an_unrecorded_batch_of_another_model_is_not_taken_for_ours(reach):
+    """The same suite on two models at once: batches of one size, with the same requests."""
+    with reach(BatchServer()) as server:
+        other = "anthropic:claude-haiku-4-5?batch=true"
+        assert len(responses(other, map(ask, range(3)))) == 3
+        (names,) = [list(one["names"]) for one in server.batches]
+        ours = [f"{batch.content_hash([open_model(MODELS['anthropic']).fingerprint, ask(k).request, 0], 32)}-1" for k in range(3)]
+        assert not set(ours) & set(names)
+        Ledger(open_model(MODELS["anthropic"]).fingerprint).write(Record("ours", ours, time.time()))
+        asked = responses(MODELS["anthropic"], map(ask, range(3)))
+    assert sorted(asked) == [0, 1, 2]
+    assert {one["model"] for one in server.batches[1]["names"].values()} == {"claude-sonnet-4-5"}
+
+
 def test_too_much_at_a_time_is_handed_in_bit_by_bit(reach):
     with reach(BatchServer(too_many=3)) as server:
         assert len(responses(MODELS["openai"], map(ask, range(8)))) == 8
@@ -205,7 +219,7 @@ def test_a_wrong_key_is_one_message(api, reach, tmp_path):
 def test_a_batch_that_is_gone_is_handed_in_again(api, reach):
     with reach(BatchServer()) as server:
         model = open_model(MODELS[api])
-        digest = batch.content_hash([ask(0).request, 0], 32)
+        digest = batch.content_hash([model.fingerprint, ask(0).request, 0], 32)
         Ledger(model.fingerprint).write(Record("gone", [f"{digest}-1"], time.time(), id="batch_77"))
         (response,) = responses(MODELS[api], [ask(0)]).values()
     assert "question 0" in response.text

@@ -113,6 +113,7 @@ class Batches:
     def __init__(self, model: Any, api: BatchApi) -> None:
         self._uri, self._api = model.uri, api
         self._tries: int = model.options.tries
+        self._fingerprint = model.fingerprint
         self._no_likelihood: str = model.no_likelihood or "batches are asked for texts only"
         # Many parts of one conversation, none of which is a request of the run: no limits on their number.
         self._background = Background(model.endpoint, HttpOptions(concurrency=4, timeout=model.options.timeout, tries=self._tries))
@@ -156,7 +157,7 @@ class Batches:
             if not isinstance(ask.request, Generate):
                 yield ask, Response(finish="error", error=self._no_likelihood)
                 continue
-            digest = content_hash([ask.request, ask.epoch], 32)
+            digest = content_hash([self._fingerprint, ask.request, ask.epoch], 32)
             times[digest] = number = times.get(digest, 0) + 1
             name = f"{digest}-{number}"
             record = known.get(name)

@@ -19,7 +19,7 @@ class Record(msgspec.Struct):
 
     Attributes:
         key: our name for it.
-        names: the `custom_id`s of its requests; each is a hash of request and epoch, so that the answer is known by it.
+        names: the `custom_id`s of its requests; each is a hash of model, request and epoch, so that the answer is known by it.
         at: when it was written down, Unix time.
         mark: what the provider needs besides, to find a batch whose id we never learned.
         left_out: parameters it was sent without, as the model refuses them.
