@@ -1,5 +1,6 @@
 """The batch APIs of OpenAI (`/v1/files`, `/v1/batches`) and Anthropic (`/v1/messages/batches`), over the stand-in of `faulty_server`."""
 
+import asyncio
 import json
 from datetime import UTC, datetime
 
@@ -10,10 +11,26 @@ from faulty_server import FaultyServer
 class BatchServer(FaultyServer):
     """Context manager. A batch ends at its `looks`-th look. `spoil(name, request, batch)` may say that a request becomes `expired`,
     `lost` (no line for it), `garbage` (a line that is none), `malformed` (no completion in it), or (status, error); `lose_creations`
-    creations are carried out without an answer; `too_many` requests waiting at once are more than the account may have."""
+    creations are carried out without an answer; `too_many` requests waiting at once are more than the account may have; `no_batches`: 404
+    to everything; so many `unknown_looks` find no batch, so many `early_looks` one that is completed without its files; with `hang_looks`
+    none is answered."""
 
-    def __init__(self, looks=2, spoil=None, lose_creations=0, fail_creations=0, too_many=None, **rest):
+    def __init__(
+        self,
+        looks=2,
+        spoil=None,
+        lose_creations=0,
+        fail_creations=0,
+        too_many=None,
+        no_batches=False,
+        unknown_looks=0,
+        early_looks=0,
+        hang_looks=False,
+        **rest,
+    ):
         super().__init__(**rest)
+        self.early_looks = early_looks
+        self.no_batches, self.unknown_looks, self.hang_looks, self.hanging = no_batches, unknown_looks, hang_looks, False
         self.looks, self.spoil = looks, spoil or (lambda name, request, batch: None)
         self.lose_creations, self.fail_creations, self.too_many = lose_creations, fail_creations, too_many
         self.batches, self.files, self.requests = [], {}, []
@@ -30,6 +47,8 @@ class BatchServer(FaultyServer):
         self.requests.append((request.method, request.path))
         if self.key and self.key not in (request.headers.get("Authorization", ""), request.headers.get("x-api-key", "")):
             return web.json_response({"error": {"message": "wrong key"}}, status=401)
+        if self.no_batches:
+            return web.json_response({"error": {"message": "Not Found"}}, status=404)
         parts = request.path.split("/")[2:]
         if parts == ["files"]:
             form = await request.post()
@@ -46,6 +65,12 @@ class BatchServer(FaultyServer):
         if len(parts) == 1:
             return await self._create(request, anthropic)
         batch = next((one for one in self.batches if one["id"] == parts[1]), None)
+        if self.hang_looks:
+            self.hanging = True
+            await asyncio.sleep(60)
+        if self.unknown_looks:
+            self.unknown_looks -= 1
+            batch = None
         if batch is None:
             return web.json_response({"error": {"message": "no such batch"}}, status=404)
         if parts[2:] == ["results"]:
@@ -91,6 +116,7 @@ class BatchServer(FaultyServer):
         if batch["anthropic"]:
             counts = {"processing": 0 if ended else len(batch["names"]), "succeeded": len(batch["names"]) if ended else 0}
             times = {"created_at": batch["created"].isoformat(), "ended_at": ended and ended.isoformat()}
+            times["cancel_initiated_at"] = times["ended_at"] if batch.get("cancelled") else None
             status = "ended" if ended else "in_progress"
             return {"id": batch["id"], "type": "message_batch", "processing_status": status, "request_counts": counts, **times}
         shown = {"id": batch["id"], "object": "batch", "metadata": batch["metadata"], "created_at": int(batch["created"].timestamp())}
@@ -99,7 +125,12 @@ class BatchServer(FaultyServer):
             return {**shown, "status": "failed", "errors": errors}
         if ended:
             files = {f"{kind}_file_id": number if number in self.files else None for kind, number in self._names(batch).items()}
-            return {**shown, "status": "expired" if batch.get("expired") else "completed", "completed_at": int(ended.timestamp()), **files}
+            shown["request_counts"] = {"completed": batch["completed"]}
+            if self.early_looks:
+                self.early_looks -= 1
+                files = {}
+            status = "cancelled" if batch.get("cancelled") else "expired" if batch.get("expired") else "completed"
+            return {**shown, "status": status, "completed_at": int(ended.timestamp()), **files}
         return {**shown, "status": "in_progress", "output_file_id": None}
 
     def _names(self, batch):
@@ -121,6 +152,7 @@ class BatchServer(FaultyServer):
             if lines[kind]:
                 self.files[number] = "".join(f"{line}\n" for line in lines[kind]).encode()
         self.files[batch["id"]] = "".join(f"{line}\n" for line in lines["output"] + lines["error"]).encode()
+        batch["completed"] = len(lines["output"])
         batch["ended"] = datetime.now(UTC)
 
     def _chat_line(self, name, asked, spoilt):

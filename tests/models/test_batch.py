@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 
@@ -62,6 +63,10 @@ def ask(k, epoch=0, **more):
 def responses(uri, asks):
     model = open_model(uri)
     return {one.index: response for one, response in model.answer(asks)}
+
+
+def name_of(api, k):
+    return f"{batch.content_hash([open_model(MODELS[api]).fingerprint, ask(k).request, 0], 32)}-1"
 
 
 def records(api):
@@ -185,15 +190,12 @@ def test_a_batch_of_somebody_else_is_not_taken_for_ours(reach):
 def test_an_unrecorded_batch_of_another_model_is_not_taken_for_ours(reach):
     """The same suite on two models at once: batches of one size, with the same requests."""
     with reach(BatchServer()) as server:
-        other = "anthropic:claude-haiku-4-5?batch=true"
-        assert len(responses(other, map(ask, range(3)))) == 3
-        (names,) = [list(one["names"]) for one in server.batches]
-        ours = [f"{batch.content_hash([open_model(MODELS['anthropic']).fingerprint, ask(k).request, 0], 32)}-1" for k in range(3)]
-        assert not set(ours) & set(names)
-        Ledger(open_model(MODELS["anthropic"]).fingerprint).write(Record("ours", ours, time.time()))
-        asked = responses(MODELS["anthropic"], map(ask, range(3)))
-    assert sorted(asked) == [0, 1, 2]
+        assert len(responses("anthropic:claude-haiku-4-5?batch=true", map(ask, range(3)))) == 3
+        ledger = Ledger(open_model(MODELS["anthropic"]).fingerprint)
+        ledger.write(Record("ours", [name_of("anthropic", k) for k in range(3)], time.time()))
+        assert len(responses(MODELS["anthropic"], map(ask, range(3)))) == 3
     assert {one["model"] for one in server.batches[1]["names"].values()} == {"claude-sonnet-4-5"}
+    assert not set(server.batches[0]["names"]) & set(server.batches[1]["names"])
 
 
 def test_too_much_at_a_time_is_handed_in_bit_by_bit(reach):
@@ -218,9 +220,8 @@ def test_a_wrong_key_is_one_message(api, reach, tmp_path):
 @pytest.mark.parametrize("api", APIS)
 def test_a_batch_that_is_gone_is_handed_in_again(api, reach):
     with reach(BatchServer()) as server:
-        model = open_model(MODELS[api])
-        digest = batch.content_hash([model.fingerprint, ask(0).request, 0], 32)
-        Ledger(model.fingerprint).write(Record("gone", [f"{digest}-1"], time.time(), id="batch_77"))
+        ledger = Ledger(open_model(MODELS[api]).fingerprint)
+        ledger.write(Record("gone", [name_of(api, 0)], time.time() - 2 * batch.SETTLED, id="batch_77"))
         (response,) = responses(MODELS[api], [ask(0)]).values()
     assert "question 0" in response.text
     assert response.retries == 1
@@ -328,3 +329,96 @@ def test_a_response_of_a_batch_tells_its_tokens(reach):
         (response,) = responses(MODELS["openai"], [ask(0)]).values()
     assert isinstance(response, Response)
     assert (response.input_tokens, response.output_tokens, response.cached_tokens, response.served_by) == (2, 3, 1, "stand-in-1")
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_run_that_asks_for_a_part_leaves_the_rest_to_the_next(api, reach):
+    with reach(BatchServer(looks=10**9)) as server:
+        model = open_model(MODELS[api])
+        threading.Timer(0.5, lambda: model.finish_started(10.0)).start()
+        assert list(model.answer(map(ask, range(6)))) == []
+        server.looks = server.batches[0]["looks"] + 1
+        assert sorted(responses(MODELS[api], [ask(4)])) == [4]
+        assert [len(one.names) for one in records(api)] == [5]
+        assert sorted(responses(MODELS[api], map(ask, (0, 1, 2, 3, 5)))) == [0, 1, 2, 3, 5]
+    assert len(server.batches) == 1
+    assert records(api) == []
+
+
+def test_the_right_one_of_several_batches_of_one_size_is_taken(reach):
+    """Two more were made by somebody else since: the first that ends is not ours, and the search goes on."""
+    with reach(BatchServer(looks=1)) as server:
+        for first in (10, 0, 20):
+            assert len(responses(MODELS["anthropic"], map(ask, range(first, first + 3)))) == 3
+        Ledger(open_model(MODELS["anthropic"]).fingerprint).write(Record("ours", [name_of("anthropic", k) for k in range(3)], time.time()))
+        answered = responses(MODELS["anthropic"], map(ask, range(3)))
+    assert sorted(answered) == [0, 1, 2]
+    assert all(one.retries == 0 for one in answered.values())
+    assert len(server.batches) == 3
+    assert records("anthropic") == []
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_server_without_batches_is_one_message(api, reach):
+    with reach(BatchServer(no_batches=True)), pytest.raises(ModelError, match="has this server a batch API"):
+        responses(MODELS[api], [ask(0)])
+    assert records(api) == []
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_cancelled_batch_is_not_handed_in_again(api, reach):
+    def spoil(name, request, one):
+        one["cancelled"] = True
+        return "lost" if request["messages"][-1]["content"] == "question 2" else None
+
+    taken = []
+    with reach(BatchServer(spoil=spoil)) as server:
+        with pytest.raises(ModelError, match="batch_0 was cancelled: 1 request is unanswered"):
+            taken.extend(one.index for one, _ in open_model(MODELS[api]).answer(map(ask, range(4))))
+        assert len(server.batches) == 1
+    assert sorted(taken) == [0, 1, 3]
+    assert records(api) == []
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_batch_too_new_to_be_known_is_waited_for(api, reach):
+    with reach(BatchServer(unknown_looks=2)) as server:
+        assert len(responses(MODELS[api], map(ask, range(3)))) == 3
+    assert len(server.batches) == 1
+
+
+def test_answers_that_are_not_there_yet_are_waited_for(reach):
+    with reach(BatchServer(early_looks=2)) as server:
+        answered = responses(MODELS["openai"], map(ask, range(3)))
+    assert all(one.retries == 0 for one in answered.values())
+    assert len(server.batches) == 1
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_creation_nobody_can_tell_of_stays_written_down(api, reach):
+    """Every creation fails, and none is listed: perhaps not yet."""
+    with reach(BatchServer(fail_creations=10**9)), pytest.raises(ModelError, match="cannot be handed in: HTTP 500"):
+        responses(MODELS[api] + "&tries=2", [ask(0)])
+    assert [one.id for one in records(api)] == [""]
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_stopping_does_not_wait_for_a_server_that_hangs(api, reach):
+    with reach(BatchServer(hang_looks=True)) as server:
+        model = open_model(MODELS[api])
+        ended = threading.Event()
+        thread = threading.Thread(target=lambda: (list(model.answer([ask(0)])), ended.set()), daemon=True)
+        thread.start()
+        deadline = time.monotonic() + 30
+        while not server.hanging and time.monotonic() < deadline:
+            time.sleep(0.02)
+        model.finish_started(10.0)
+        assert ended.wait(30)
+    assert [one.id for one in records(api)] == ["batch_0"]
+
+
+def test_a_full_disk_after_the_creation_does_not_say_that_nothing_was_sent(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ModelError, match=r"batch_3 .* it is with the provider"):
+        Ledger("f").write(Record("a", ["x"], time.time(), id="batch_3"))

@@ -19,7 +19,7 @@ from proctor.types import Generate, Response
 if TYPE_CHECKING:
     from proctor.models.anthropic import AnthropicModel
 
-_PAGE = 100
+_PAGE, _LONGEST_SEARCH = 100, 86400.0  # batches listed at once; seconds before a record was written from which nothing can be its batch
 _RESULTS_LIMIT = 4 * 2**30
 _STATUS = {"invalid_request_error": 400, "request_too_large": 413, "not_found_error": 404, "permission_error": 403, "billing_error": 402}
 _OPTIONAL = ("temperature", "top_p", "stop_sequences", "prefill")
@@ -40,6 +40,7 @@ class _Batch(msgspec.Struct):
     processing_status: str = ""
     created_at: datetime | None = None
     ended_at: datetime | None = None
+    cancel_initiated_at: datetime | None = None
     request_counts: _Counts = msgspec.field(default_factory=_Counts)
     results_url: str | None = None
 
@@ -92,7 +93,7 @@ class AnthropicBatches(BatchApi):
         model: whose requests they hold.
     """
 
-    most_requests, most_bytes = 100_000, 256_000_000
+    most_requests, most_bytes, certain = 100_000, 256_000_000, False
 
     def __init__(self, model: AnthropicModel) -> None:
         self._model = model
@@ -121,7 +122,8 @@ class AnthropicBatches(BatchApi):
                     return found
                 if batch.id not in others and sum(msgspec.structs.astuple(batch.request_counts)) == len(record.names):
                     found = batch.id
-            if not page.has_more or not page.data:
+            made = page.data[-1].created_at if page.data else None
+            if not page.has_more or made is None or made.timestamp() < record.at - _LONGEST_SEARCH:  # the latter where the mark was deleted
                 return found
             after = f"&after_id={page.data[-1].id}"
 
@@ -130,7 +132,8 @@ class AnthropicBatches(BatchApi):
         now = time.time()
         began = batch.created_at.timestamp() if batch.created_at else now
         ended = batch.ended_at.timestamp() if batch.ended_at else now
-        return State(batch.processing_status == "ended", max(0.0, ended - began), [f"{_PATH}/{number}/results"])
+        cancelled = batch.cancel_initiated_at is not None
+        return State(batch.processing_status == "ended", max(0.0, ended - began), [f"{_PATH}/{number}/results"], cancelled=cancelled)
 
     async def results(self, line: Line, state: State) -> list[bytes]:
         return [one for path in state.results for one in (await line.send(path, None, _CONTENT)).value.splitlines()]
@@ -148,7 +151,7 @@ class AnthropicBatches(BatchApi):
         status = _STATUS.get(said.type)
         if status is None:
             return Again(said.type)
-        problem = Problem(status, one_line(said.message), said.type)
+        problem = Problem(status, one_line(said.message.replace(self._model.endpoint.secret or "\0", "***")), said.type)
         refused = refused_parameter(problem, [name for name in _OPTIONAL if name not in left_out])
         if refused is not None:
             self._model.not_sent.add(refused)

@@ -27,6 +27,7 @@ from proctor.models.http_errors import one_line
 from proctor.types import Generate, Response
 
 FIRST_LOOK, LONGEST_LOOK = 2.0, 60.0  # seconds between two looks at a batch; each wait is half as long again as the one before
+SETTLED = 600.0  # seconds from which a batch the provider does not know is gone, and not just too new
 _NOT_NOW = frozenset({0, 408, 409, 425, 429})  # and everything from 500: says nothing of the batch
 
 T = TypeVar("T")
@@ -42,13 +43,14 @@ class Waiting(msgspec.Struct):
 
 class State(msgspec.Struct):
     """How a batch stands: whether it has ended, how long it took (seconds), where its results are; why it was refused, and whether only
-    because too much is waiting there already."""
+    because too much is waiting there already; whether somebody cancelled it."""
 
     ended: bool
     seconds: float = 0.0
     results: list[str] = []
     refused: str | None = None
     too_much: bool = False
+    cancelled: bool = False
 
 
 class Again(msgspec.Struct):
@@ -63,6 +65,7 @@ class BatchApi(abc.ABC):
 
     most_requests: int
     most_bytes: int
+    certain = True  # whether what `find` finds is the batch that was meant
 
     @abc.abstractmethod
     def draft(self, request: Generate, name: str) -> bytes:
@@ -121,11 +124,12 @@ class Batches:
         self._open: dict[str, tuple[Record, dict[str, Waiting]]] = {}  # by key; with those whose answers are wanted
         self._stopped = False
         self._wake: SimpleQueue[None] = SimpleQueue()  # unlike an event it may be touched by a signal handler while we wait for it
+        self._asking: SimpleQueue[tuple[Any, Exception | None]] | None = None  # the answer that is waited for
         self._most = api.most_requests
 
     @property
     def left_behind(self) -> str | None:
-        count, requests = len(self._open), sum(len(wanted) for _, wanted in self._open.values())
+        count, requests = len(self._open), sum(len(wanted) for _, wanted in list(self._open.values()))
         if not count:
             return None
         what, their = ("1 batch", "its") if count == 1 else (f"{count} batches", "their")
@@ -134,9 +138,11 @@ class Batches:
         return f"{what} ({asked}) {stay} with the provider, nothing is cancelled; the same command fetches {their} answers"
 
     def stop(self) -> None:
-        """Hand nothing further in, and wait no longer."""
+        """Hand nothing further in, and wait no longer, but for the answer to what is being handed in."""
         self._stopped = True
         self._wake.put(None)
+        if (asking := self._asking) is not None:
+            asking.put((None, _Stopped()))
 
     def _pause(self, seconds: float) -> bool:
         """Wait; whether it is to go on after that."""
@@ -150,6 +156,10 @@ class Batches:
 
     def answer(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:
         """As of `Model`. Ends early, with asks unanswered, once stopped."""
+        with contextlib.suppress(_Stopped):
+            yield from self._answer(asks)
+
+    def _answer(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:
         known = {name: record for record in self._found() for name in record.names}
         pile: list[tuple[str, Waiting]] = []
         times: dict[str, int] = {}
@@ -186,18 +196,38 @@ class Batches:
                 again: list[tuple[str, Waiting]] = []
                 if state.refused is not None:
                     again = self._refused(record, wanted, state)
+                    self._ledger.forget(record)
                 else:
-                    yield from self._take(record, wanted, state, again)
+                    results = self._results(record, state)
+                    if record.doubtful and results and results.keys().isdisjoint(record.names):
+                        if self._seek_further(record):
+                            continue
+                        again = list(wanted.items())
+                    else:
+                        yield from self._take(record, wanted, results, state, again)
+                        self._done(record, wanted)
                 del self._open[record.key]
-                self._ledger.forget(record)  # by now every answer taken is in the journal
+                if state.cancelled and again:
+                    requests = "1 request is" if len(again) == 1 else f"{len(again)} requests are"
+                    raise ModelError(
+                        f"{self._uri}: batch {record.id} was cancelled: {requests} unanswered; the same command hands them in again"
+                    )
                 pile = again + pile if state.too_much else self._hand_in(again + pile)
+
+    def _done(self, record: Record, wanted: dict[str, Waiting]) -> None:
+        """Every answer taken is in the journal by now; those this run did not ask for wait for one that does."""
+        record.names = [name for name in record.names if name not in wanted]
+        if record.names:
+            self._ledger.write(record)
+        else:
+            self._ledger.forget(record)
 
     def _look(self, record: Record) -> State:
         try:
             return self._ask(lambda line: self._api.look(line, record.id))
         except CallFailed as failed:
             if failed.problem.status == 404:  # deleted, or another account's: without results all are handed in once more
-                return State(True)
+                return State(time.time() - record.at > SETTLED)
             if failed.problem.status in _NOT_NOW or failed.problem.status >= 500:
                 return State(False)
             raise ModelError(f"{self._uri}: batch {record.id}: {failed}") from None
@@ -210,38 +240,49 @@ class Batches:
         self._most = min(self._most, (len(record.names) + 1) // 2)
         return list(wanted.items())
 
-    def _take(
-        self, record: Record, wanted: dict[str, Waiting], state: State, again: list[tuple[str, Waiting]]
-    ) -> Iterator[tuple[Ask, Response]]:
-        """The answers of a batch that has ended; those to be handed in once more go to `again`."""
+    def _results(self, record: Record, state: State) -> dict[str, bytes]:
+        """The results of a batch that has ended, by name."""
         try:
             lines = self._ask(lambda line: self._api.results(line, state))
         except CallFailed as failed:
-            raise ModelError(f"{self._uri}: the results of batch {record.id} cannot be had: {failed}; run the same command again") from None
-        left = dict(wanted)
+            raise ModelError(
+                f"{self._uri}: the results of batch {record.id} cannot be had: {failed}; run the same command again, "
+                f"or remove {self._ledger.file(record)} to have its requests asked, and paid, a second time"
+            ) from None
+        results: dict[str, bytes] = {}
         for line in lines:
-            try:
-                name = self._api.name(line)
-            except ValueError:
-                continue  # whoever it belongs to has no result, and is asked again
-            one = left.pop(name, None)
-            if one is None:
-                continue
+            with contextlib.suppress(ValueError, RecursionError):  # whoever it belongs to has no result, and is asked again
+                results.setdefault(self._api.name(line), line)
+        return results
+
+    def _seek_further(self, record: Record) -> bool:
+        """Of a batch that turned out to be somebody else's: whether there is another that may be the one."""
+        record.not_ours.append(record.id)
+        record.id = self._find(record) or ""
+        if record.id:
+            self._ledger.write(record)
+        else:
+            self._ledger.forget(record)
+        return bool(record.id)
+
+    def _take(
+        self, record: Record, wanted: dict[str, Waiting], results: dict[str, bytes], state: State, again: list[tuple[str, Waiting]]
+    ) -> Iterator[tuple[Ask, Response]]:
+        """The answers of a batch that has ended; those to be handed in once more go to `again`."""
+        for name, one in wanted.items():
             assert isinstance(one.ask.request, Generate)
-            facts = {"started_at": one.started_at, "latency": state.seconds, **_tried(one)}
-            try:
-                result = self._api.read(one.ask.request, line, record.left_out, facts)
-            except (ValueError, RecursionError) as error:
-                result = Again(f"malformed answer: {one_line(str(error))}")
+            result: Response | Again
+            if name not in results:
+                result = Again("no result in the batch")
+            else:
+                facts = {"started_at": one.started_at, "latency": state.seconds, **_tried(one)}
+                try:
+                    result = self._api.read(one.ask.request, results[name], record.left_out, facts)
+                except (ValueError, RecursionError) as error:
+                    result = Again(f"malformed answer: {one_line(str(error))}")
             if isinstance(result, Response):
                 yield one.ask, result
             elif (given_up := self._again(one, result)) is not None:
-                yield one.ask, given_up
-            else:
-                again.append((name, one))
-        for name, one in left.items():
-            given_up = self._again(one, Again("no result in the batch"))
-            if given_up is not None:
                 yield one.ask, given_up
             else:
                 again.append((name, one))
@@ -271,7 +312,10 @@ class Batches:
                 break
             part, pile = dict(pile[: len(drafts)]), pile[len(drafts) :]
             record = Record(secrets.token_hex(8), list(part), time.time(), left_out=self._api.left_out)
-            record.mark = self._ask(self._api.mark)
+            try:
+                record.mark = self._ask(self._api.mark)
+            except CallFailed as failed:
+                raise ModelError(f"{self._uri}: no batch can be handed in: {failed}{_no_batches(failed)}") from None
             self._ledger.write(record)
             record.id = self._create(record, drafts)
             self._ledger.write(record)
@@ -281,34 +325,39 @@ class Batches:
         return pile
 
     def _create(self, record: Record, drafts: list[bytes]) -> str:
-        """Hand it in exactly once: where that failed, the provider is asked whether it has the batch before it is sent again."""
+        """Hand it in exactly once: where that failed, the provider is asked whether it has the batch before it is sent again.
+
+        The record stays wherever the provider may have the batch after all: the next run asks once more.
+        """
         for number in range(1, self._tries + 1):
             try:
-                return self._ask(lambda line: self._api.create(line, record.key, drafts))
+                return self._ask(lambda line: self._api.create(line, record.key, drafts), in_any_case=True)
             except CallFailed as failed:
-                reason, status = str(failed), failed.problem.status
+                reason, problem = f"{failed}{_no_batches(failed)}", failed.problem
             except ModelError:  # also where the server went away: then the search fails too, and the next run's will tell
                 found = self._find(record)
                 if found is not None:
                     return found
                 self._ledger.forget(record)
                 raise
-            final = status not in _NOT_NOW and status < 500
-            found = None if final else self._find(record)
+            if problem.status not in _NOT_NOW and problem.status < 500:
+                self._ledger.forget(record)
+                break
+            self._pause(min(LONGEST_LOOK, FIRST_LOOK * 2 ** (number - 1)))  # a batch just made may not be listed yet
+            found = self._find(record)
             if found is not None:
                 return found
-            if final or number == self._tries or not self._pause(min(LONGEST_LOOK, FIRST_LOOK * 2 ** (number - 1))):
-                break
-        self._ledger.forget(record)
         raise ModelError(f"{self._uri}: the batch cannot be handed in: {reason}")
 
     def _find(self, record: Record) -> str | None:
-        others = frozenset(one.id for one in self._ledger.records() if one.key != record.key)
+        others = self._ledger.ids().union(record.not_ours)
+        record.doubtful = not self._api.certain
         try:
             return self._ask(lambda line: self._api.find(line, record, others))
         except CallFailed as failed:
             raise ModelError(
-                f"{self._uri}: whether a batch was handed in before cannot be found out: {failed}; run the same command again"
+                f"{self._uri}: whether a batch was handed in before cannot be found out: {failed}; run the same command again, "
+                f"or remove {self._ledger.file(record)} to have its requests asked, and perhaps paid, a second time"
             ) from None
 
     def _found(self) -> list[Record]:
@@ -324,8 +373,9 @@ class Batches:
             records.append(record)
         return records
 
-    def _ask(self, work: Callable[[Line], Awaitable[T]]) -> T:
-        """Run one coroutine of the provider's side and wait for it. Raises what it raises."""
+    def _ask(self, work: Callable[[Line], Awaitable[T]], *, in_any_case: bool = False) -> T:
+        """Run one coroutine of the provider's side and wait for it. Raises what it raises; `_Stopped` where the run is to end before it
+        has ended, unless it is waited for `in_any_case`."""
         done: SimpleQueue[tuple[T | None, Exception | None]] = SimpleQueue()
 
         async def one(line: Line, _: None) -> None:
@@ -334,11 +384,27 @@ class Batches:
             except Exception as error:  # noqa: BLE001 - carried to the caller's thread and raised there
                 done.put((None, error))
 
-        self._background.start([(one, None)])
-        value, error = done.get()
+        if not in_any_case:
+            self._asking = done
+            if self._stopped:
+                raise _Stopped
+        try:
+            self._background.start([(one, None)])
+            value, error = done.get()
+        finally:
+            self._asking = None
         if error is not None:
             raise error
         return value  # type: ignore[return-value]
+
+
+class _Stopped(Exception):
+    """The run is to end, and what was asked of the provider can be asked by the next one."""
+
+
+def _no_batches(failed: CallFailed) -> str:
+    """What a 404 of a whole API means."""
+    return "; has this server a batch API? leave batch=true out where it has none" if failed.problem.status == 404 else ""
 
 
 def _tried(one: Waiting) -> dict[str, Any]:

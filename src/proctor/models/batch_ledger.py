@@ -24,6 +24,8 @@ class Record(msgspec.Struct):
         mark: what the provider needs besides, to find a batch whose id we never learned.
         left_out: parameters it was sent without, as the model refuses them.
         id: the provider's name for it; empty until the provider has told.
+        doubtful: the id was found by what is not its alone; its results will tell.
+        not_ours: ids of batches that turned out to be others.
     """
 
     key: str
@@ -32,6 +34,8 @@ class Record(msgspec.Struct):
     mark: str = ""
     left_out: list[str] = []
     id: str = ""
+    doubtful: bool = False
+    not_ours: list[str] = []
 
 
 class Ledger:
@@ -45,13 +49,25 @@ class Ledger:
         self.folder = cache_folder() / "batches" / fingerprint
 
     def records(self) -> list[Record]:
-        """All there are, oldest first. What cannot be read is passed over, what is older than any provider keeps results removed."""
+        """All there are, oldest first. What is no record is passed over, what is older than any provider keeps results removed.
+
+        Raises `ModelError` for one that may not be read: its batch would be paid for twice.
+        """
+        return self._read("*.json", self.folder)
+
+    def ids(self) -> frozenset[str]:
+        """The ids of all batches that are written down, of whatever model."""
+        return frozenset(record.id for record in self._read("*/*.json", self.folder.parent))
+
+    def _read(self, pattern: str, folder: Path) -> list[Record]:
         found = []
-        for file in self.folder.glob("*.json"):
+        for file in folder.glob(pattern):
             try:
                 record = msgspec.json.decode(file.read_bytes(), type=Record)
-            except (OSError, msgspec.DecodeError):
+            except (FileNotFoundError, msgspec.DecodeError):  # the former where another run has just taken its answers
                 continue
+            except OSError as error:
+                raise ModelError(f"{file}: a batch that was handed in cannot be read: {error.strerror}") from None
             if record.at < time.time() - _KEPT_FOR:
                 file.unlink(missing_ok=True)
             else:
@@ -60,7 +76,7 @@ class Ledger:
 
     def write(self, record: Record) -> None:
         """Keep `record`, on the disk itself. Raises `ModelError` where that fails: a batch nobody remembers would be paid for twice."""
-        file = self._file(record)
+        file = self.file(record)
         part = file.with_suffix(f".{os.getpid()}.part")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -70,13 +86,19 @@ class Ledger:
                 os.fsync(out.fileno())
             part.replace(file)
         except OSError as error:
+            if record.id:  # what is there already, without the id, is enough to find it
+                raise ModelError(
+                    f"{file}: what became of batch {record.id} cannot be written down: {error.strerror}; "
+                    "it is with the provider, and found again from this folder: make room and run the same command again"
+                ) from None
             raise ModelError(
-                f"{file}: the batch cannot be written down: {error.strerror}; nothing was sent; name another folder in XDG_CACHE_HOME"
+                f"{file}: the batch cannot be written down: {error.strerror}; it was not sent; name another folder in XDG_CACHE_HOME"
             ) from None
 
     def forget(self, record: Record) -> None:
         """All of its answers are kept elsewhere, or there are none."""
-        self._file(record).unlink(missing_ok=True)
+        self.file(record).unlink(missing_ok=True)
 
-    def _file(self, record: Record) -> Path:
+    def file(self, record: Record) -> Path:
+        """Where `record` is kept."""
         return self.folder / f"{record.key}.json"

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from proctor.models.batch import Again, BatchApi, State
+from proctor.models.batch import SETTLED, Again, BatchApi, State
 from proctor.models.batch_ledger import Record
 from proctor.models.chat import refused_parameter
 from proctor.models.connection import Call, Line, Upload
-from proctor.models.http_errors import read_problem
+from proctor.models.http_errors import one_line, read_problem
 from proctor.models.openai_answers import decode_chat, decode_text
 from proctor.types import Generate, Response
 
@@ -33,6 +33,10 @@ class _Errors(msgspec.Struct):
     data: list[_Error] | None = None
 
 
+class _Counts(msgspec.Struct):
+    completed: int = 0
+
+
 class _Batch(msgspec.Struct):
     """A batch as the API tells of it; times in Unix seconds."""
 
@@ -43,7 +47,8 @@ class _Batch(msgspec.Struct):
     output_file_id: str | None = None
     error_file_id: str | None = None
     errors: _Errors | None = None
-    metadata: dict[str, str] | None = None
+    request_counts: _Counts | None = None
+    metadata: dict[str, Any] | None = None
 
 
 class _File(msgspec.Struct):
@@ -132,10 +137,14 @@ class OpenAIBatches(BatchApi):
         if batch.status == "failed":
             errors = (batch.errors.data if batch.errors else None) or [_Error(message="no explanation")]
             said = "; ".join(error.message or error.code or "" for error in errors[:3])
-            return State(True, refused=said, too_much=errors[0].code == "token_limit_exceeded")
+            return State(True, refused=one_line(said), too_much=errors[0].code == "token_limit_exceeded")
+        answered = batch.request_counts.completed if batch.request_counts else 0
+        since = time.time() - (batch.completed_at or 0.0)
+        if batch.status == "completed" and answered and not batch.output_file_id and since < SETTLED:
+            return State(False)  # its file of answers is about to be there
         taken = max(0.0, (batch.completed_at or time.time()) - (batch.created_at or time.time()))
         files = [file for file in (batch.output_file_id, batch.error_file_id) if file]
-        return State(batch.status in ("completed", "expired", "cancelled"), taken, files)
+        return State(batch.status in ("completed", "expired", "cancelled"), taken, files, cancelled=batch.status == "cancelled")
 
     async def results(self, line: Line, state: State) -> list[bytes]:
         lines: list[bytes] = []
@@ -151,7 +160,7 @@ class OpenAIBatches(BatchApi):
 
         result = _decode_result(line)
         if result.error is not None and result.response is None:
-            return Again(result.error.code or result.error.message or "no explanation")
+            return Again(one_line(result.error.code or result.error.message or "no explanation"))
         if result.response is None:
             raise ValueError("neither response nor error")
         status, body = result.response.status_code, bytes(result.response.body)
