@@ -6,12 +6,15 @@ import asyncio
 import sys
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 from proctor.models.adaptive import START
 from proctor.models.connection import Endpoint, HttpOptions, Line
 
 _SWITCH = 0.0005  # seconds; a thread that computes keeps the loop from its sockets for so long at a time, and Python's own 0.005 idles them
+
+T = TypeVar("T")
 
 
 class Background:
@@ -94,3 +97,17 @@ class Background:
         assert self._stop is not None
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(timeout=10)  # a name lookup under way cannot be cancelled; the thread is a daemon
+
+
+def told(
+    work: Callable[[Line], Awaitable[T]], done: SimpleQueue[tuple[T | None, Exception | None]]
+) -> Callable[[Line, None], Awaitable[None]]:
+    """`work` as the loop takes it; what it gives or raises is put into `done`, for the thread that waits there."""
+
+    async def one(line: Line, _: None) -> None:
+        try:
+            done.put((await work(line), None))
+        except Exception as error:  # noqa: BLE001 - carried to the caller's thread and raised there
+            done.put((None, error))
+
+    return one

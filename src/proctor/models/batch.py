@@ -19,7 +19,7 @@ import msgspec
 
 from proctor.canonical import content_hash
 from proctor.errors import ModelError
-from proctor.models.background import Background
+from proctor.models.background import Background, told
 from proctor.models.base import Ask
 from proctor.models.batch_ledger import Ledger, Record
 from proctor.models.connection import CallFailed, HttpOptions, Line
@@ -378,18 +378,12 @@ class Batches:
         has ended, unless it is waited for `in_any_case`."""
         done: SimpleQueue[tuple[T | None, Exception | None]] = SimpleQueue()
 
-        async def one(line: Line, _: None) -> None:
-            try:
-                done.put((await work(line), None))
-            except Exception as error:  # noqa: BLE001 - carried to the caller's thread and raised there
-                done.put((None, error))
-
         if not in_any_case:
             self._asking = done
             if self._stopped:
                 raise _Stopped
         try:
-            self._background.start([(one, None)])
+            self._background.start([(told(work, done), None)])
             value, error = done.get()
         finally:
             self._asking = None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from proctor.errors import ModelError
 from proctor.models.admission import NotSentError
-from proctor.models.background import Background
+from proctor.models.background import Background, told
 from proctor.models.base import Ask, Model
 from proctor.models.connection import CallFailed, Endpoint, HttpOptions, Line
 from proctor.types import Response
@@ -127,15 +127,9 @@ class HttpModel(Model):
         """Run one coroutine outside a stream, for a question about the server itself; with as many tries as an item gets."""
         done: SimpleQueue[tuple[T | None, Exception | None]] = SimpleQueue()
 
-        async def one(line: Line, _: None) -> None:
-            try:
-                done.put((await work(line), None))
-            except Exception as error:  # noqa: BLE001 - carried to the caller's thread and raised there
-                done.put((None, error))
-
         background = Background(self.endpoint, self.options)
         try:
-            background.start([(one, None)])
+            background.start([(told(work, done), None)])
             value, error = done.get()
         finally:
             background.close()

@@ -32,7 +32,7 @@ def read_options(uri: str, options: dict[str, str], into: type[T]) -> T:
         try:
             values[name] = msgspec.convert(text, known[name].type, strict=False)
         except msgspec.ValidationError as error:
-            expected = str(error).replace("`", "").lower()
+            expected = str(error).replace("`", "").lower().replace("expected bool, got str", "expected true or false")
             raise ModelError(f"model {uri}: option {name}={text}: {expected}") from None
     return into(**values)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-import string
 import sys
 import unicodedata
 from collections import Counter
@@ -242,8 +241,3 @@ def run(steps: Sequence[Step], answers: Answers, document: dict[str, Any]) -> An
     for step in steps:
         answers = step(answers, document)
     return answers
-
-
-def strip_punctuation(text: str) -> str:
-    """Without ASCII punctuation."""
-    return text.translate(str.maketrans("", "", string.punctuation))
