@@ -22,8 +22,13 @@ def builtin_suites() -> list[str]:
 
 
 def builtin_tasks() -> list[str]:
-    """Names of the tasks that come with Proctor."""
+    """Names of the tasks that come with Proctor, items and all."""
     return sorted(path.stem for path in (BUILTIN / "tasks").glob("*.yaml"))
+
+
+def builtin_benchmarks() -> list[str]:
+    """Names of the benchmarks of the field that Proctor has a task file of; their items are fetched from their public home."""
+    return sorted(path.stem for path in (BUILTIN / "benchmarks").glob("*.yaml"))
 
 
 def load_task(ref: str | Path, lm_eval: LmEvalSettings | None = None) -> Task:
@@ -148,10 +153,10 @@ def _find(ref: str, base: Path | None = None) -> tuple[Path, str]:
             if _is_there(base / f"{ref}{suffix}"):
                 return base / f"{ref}{suffix}", str(base / f"{ref}{suffix}") if base != BUILTIN else f"builtin:{ref}"
     name = ref.removeprefix("builtin:")
-    for path in (BUILTIN / f"{name}.yaml", BUILTIN / "tasks" / f"{name}.yaml"):
+    for path in (BUILTIN / f"{name}.yaml", BUILTIN / "tasks" / f"{name}.yaml", BUILTIN / "benchmarks" / f"{name}.yaml"):
         if _is_there(path):
             return path, f"builtin:{name}"
-    known = builtin_suites() + builtin_tasks()
+    known = builtin_suites() + builtin_tasks() + builtin_benchmarks()
     raise UsageError(
         f"no task or suite is named '{name}'{nearest(name, known) or ';'} `proctor list tasks` and `proctor list suites` list them; "
         "a file is named by its path, ending in .yaml"
