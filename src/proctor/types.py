@@ -13,6 +13,7 @@ from msgspec import Struct, field
 Role = Literal["system", "user", "assistant"]
 State = Literal["scored", "unparsed", "truncated", "refused", "failed"]
 STATES: tuple[State, ...] = ("scored", "unparsed", "truncated", "refused", "failed")
+TURN = "turn "  # what the names of a conversation's further turns begin with; the first has no name
 
 
 class Item(Struct, frozen=True):
@@ -122,6 +123,8 @@ class Response(Struct, frozen=True, omit_defaults=True):
         first_token: seconds from the last sending to the first token of the answer; None where it was not streamed.
         retry_reasons: why the sendings before this one failed (`HTTP 429; no complete answer`); None where none did.
         hedged: whether the request was slow and sent a second time before there was an answer.
+        exchanges: what was asked further in the same attempt, in order: later turns, second questions, judges. Everything above is of the
+            attempt's first request.
     """
 
     text: str | None = None
@@ -143,6 +146,44 @@ class Response(Struct, frozen=True, omit_defaults=True):
     first_token: float | None = None
     retry_reasons: str | None = None
     hedged: bool = False
+    exchanges: tuple[Exchange, ...] = ()
+
+    @property
+    def turns(self) -> tuple[Response, ...]:
+        """The model's answers to the turns of the conversation, the first one first."""
+        return (self, *(one.response for one in self.exchanges if one.name.startswith(TURN)))
+
+
+class Exchange(Struct, frozen=True, omit_defaults=True):
+    """A further request of an attempt, and what came back.
+
+    Attributes:
+        name: unique within the attempt: `turn 2`; or as the judge or second question is called.
+        request: what was asked.
+        response: the answer; it has no exchanges of its own.
+        by: URI of the judge that answered; empty where it was the model itself.
+        fingerprint: of the judge.
+    """
+
+    name: str
+    request: Request
+    response: Response
+    by: str = ""
+    fingerprint: str = ""
+
+
+class Step(Struct, frozen=True):
+    """A request that an attempt makes after its first one.
+
+    Attributes:
+        name: see `Exchange`.
+        request: what is asked.
+        by: URI of the judge that is asked; empty for the model itself.
+    """
+
+    name: str
+    request: Request
+    by: str = ""
 
 
 class Score(Struct, frozen=True):

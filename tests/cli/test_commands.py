@@ -444,3 +444,14 @@ def test_an_interruption_stops_all_models(proctor):
 def test_one_task_is_one_task(proctor):
     proctor("run", "picks.yaml", "-m", CLEVER, "--out", "store")
     assert "1 multiple-choice task is asked for a written letter, under a protocol of their own" in proctor.err
+
+
+def test_show_and_dry_run_say_what_follows_an_answer(proctor, tmp_path):
+    (tmp_path / "talk.yaml").write_text(
+        "task: talk\ndata: {items: [{q: Hello, target: x}]}\n"
+        'prompt: {template: "{{ q }}", turns: ["Why {{ answers[0] }}?"]}\nscoring: exact_match\n'
+    )
+    shown = proctor("show", str(tmp_path / "talk.yaml"))
+    assert "then the user says ──\nWhy {{ answers[0] }}?\n" in shown
+    planned = proctor("run", str(tmp_path / "talk.yaml"), "-m", "baseline:random", "--dry-run")
+    assert "later turns and judges of talk" in planned

@@ -7,7 +7,7 @@ from polars.testing import assert_frame_equal
 
 import proctor
 from proctor.engine.kept import attempts_of, kept_answers
-from proctor.engine.run import Observer
+from proctor.engine.observer import Observer
 from proctor.engine.stopping import FAILED_IN_A_ROW
 from proctor.errors import ModelError, RunStopped, UsageError
 from proctor.models.base import Ask, Model

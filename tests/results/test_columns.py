@@ -16,10 +16,11 @@ from proctor.errors import StoreError
 from proctor.results import attempts
 from proctor.results.attempts import write_attempts
 from proctor.results.columns import RESPONSE_COLUMNS, request_hash, response_of, row, schema
-from proctor.types import Generate, Item, Likelihood, Message, Prompt, Response, Score
+from proctor.types import Exchange, Generate, Item, Likelihood, Message, Prompt, Response, Score
 
 # The columns as the reference documents them, and how each reader calls their types.
 TEXTS = {
+    "exchanges",
     "retry_reasons",
     "run",
     "suite",
@@ -77,6 +78,7 @@ ORDER = [
     "first_token",
     "retry_reasons",
     "hedged",
+    "exchanges",
 ]
 CONSTANTS = {"run": "r", "suite": "s", "model": "m", "task": "t", "protocol": "p", "reused": False}
 ITEM = Item("i0", {"q": "?"}, ("x", "y"), 1, "g", {"level": 3})
@@ -191,6 +193,16 @@ responses = st.builds(
     first_token=st.none() | finite,
     retry_reasons=st.none() | unicode_text,
     hedged=st.booleans(),
+    exchanges=st.lists(
+        st.builds(
+            Exchange,
+            name=unicode_text,
+            request=st.sampled_from([ASK, Generate(Prompt((Message("user", "?"),)), stop=("\n",))]),
+            response=st.builds(Response, text=unicode_text, loglikelihoods=st.none() | matrices(finite), latency=finite),
+            by=unicode_text,
+        ),
+        max_size=2,
+    ).map(tuple),
 )
 
 

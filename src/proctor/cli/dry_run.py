@@ -73,6 +73,7 @@ def _task_plan(task: Task, model: Model) -> dict[str, Any]:
         "tokens_by": "the model's tokenizer" if exact else f"{CHARACTERS_PER_TOKEN:g} characters a token",
         "output_tokens_at_most": written,
         "cost_at_most": cost,
+        "depends_on_answers": task.has_steps,
         "example": preview.texts[0],
         "rendered": preview.note,
     }
@@ -96,6 +97,8 @@ def _print(plan: dict[str, Any]) -> None:
         cost = "unknown" if task["cost_at_most"] is None else f"${task['cost_at_most']:.4f}"
         tokens = [f"{task['input_tokens']:,}", f"{task['output_tokens_at_most']:,}"]
         rows.append([task["task"], str(task["items"]), str(task["requests"]), *tokens, cost])
+    more = [task["task"] for task in tasks if task["depends_on_answers"]]
+    not_counted = [f"not counted, as it depends on the answers: later turns and judges of {', '.join(more)}"] if more else []
     print_tables(
         [
             Table(
@@ -103,7 +106,7 @@ def _print(plan: dict[str, Any]) -> None:
                 columns=["task", "items", "requests", "tokens in", "tokens out ≤", "cost ≤"],
                 rows=rows,
                 rules=frozenset({len(tasks)}),
-                notes=[f"tokens counted by {tasks[0]['tokens_by']}; shared prefixes are counted each time"],
+                notes=[f"tokens counted by {tasks[0]['tokens_by']}; shared prefixes are counted each time", *not_counted],
             )
         ]
     )

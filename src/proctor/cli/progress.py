@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from proctor.engine.run import Observer
+from proctor.engine.observer import Observer
 from proctor.models.base import Ask, Model
 from proctor.results.store import Run
 from proctor.tasks.suite import Suite
@@ -99,6 +99,10 @@ class PlainProgress(_Lines):
         tokens = f", {kept} already answered" if kept else ""
         click.echo(f"{self.model}: {one_line(suite.name)}: {total} attempts over {_count(len(suite.entries), 'task')}{tokens}", err=True)
 
+    def further(self, model: Model, requests: int) -> None:
+        self.counts.total += requests
+        click.echo(f"{self.model}: {self.counts.line()} · then {_count(requests, 'request')} to {one_line(model.uri)}", err=True)
+
     def answer(self, ask: Ask, response: Response, reused: bool) -> None:
         self.counts.add(response, reused)
         if time.monotonic() - self.last > PLAIN_SECONDS:
@@ -128,6 +132,10 @@ class LiveProgress(_Lines):
         self.bar: TaskID = self.progress.add_task(one_line(model.uri), total=total, completed=kept, line=self.counts.line())
         self.drawn = 0.0
         self.progress.start()
+
+    def further(self, model: Model, requests: int) -> None:
+        self.counts.total += requests
+        self.progress.update(self.bar, total=self.counts.total)
 
     def answer(self, ask: Ask, response: Response, reused: bool) -> None:
         self.counts.add(response, reused)

@@ -92,6 +92,11 @@ def _print(task: Any, item: Any, request: Any, preview: Any) -> None:
             continue
         click.echo("".join(_shaded(visible(token), index) for index, token in enumerate(preview.tokens[number])))
         remark(f"{len(preview.tokens[number])} tokens, shaded in turn")
+    if task.turns is not None:
+        said = task.spec.prompt.turns
+        heading("then the user says")
+        for text in said if isinstance(said, list) else item.fields.get(said, [f"what {said} returns"]):
+            body(text)
     heading("what it is asked for")
     if isinstance(request, Generate):
         stops = f", stops at {', '.join(map(repr, request.stop))}" if request.stop else ""

@@ -1,7 +1,8 @@
 """The journal: every finished attempt appended at once, so that killing the process loses only what was in flight.
 
-One JSON object a line: `{"task", "item", "epoch", "hash", "reused", "response"}`. A line is written with one system call; a line cut short
-by a crash or a full disk is dropped when the journal is opened again. One process at a time.
+One JSON object a line: `{"task", "item", "epoch", "hash", "reused", "response"}`, and `"step"` where it is not an attempt's first
+request. A line is written with one system call; a line cut short by a crash or a full disk is dropped when the journal is opened again.
+One process at a time.
 
 What a system call has written is the kernel's, and outlives `kill -9`. It takes 1 µs, so nothing is won by holding lines back to write
 several together, and what is held back would be lost. What can take long is bringing them to the disk itself, which only a power cut
@@ -30,7 +31,10 @@ _LINE = 1 << 12  # bytes that hold most lines
 
 
 class Entry(Struct, frozen=True, omit_defaults=True):
-    """One line: which attempt, the hash of what was asked, whether the answer was kept from another run, and the answer."""
+    """One line: which attempt, the hash of what was asked, whether the answer was kept from another run, and the answer.
+
+    `step` names a further request of the attempt (see `proctor.types.Step`); the first has no name.
+    """
 
     task: str
     item: str
@@ -38,6 +42,7 @@ class Entry(Struct, frozen=True, omit_defaults=True):
     hash: str
     response: Response
     reused: bool = False
+    step: str = ""
 
 
 class Journal:
@@ -63,10 +68,10 @@ class Journal:
         except OSError:
             os.close(self._file)
             raise StoreError(f"{path.parent}: another process is running this run; wait for it, or stop it") from None
-        # Offsets of lines by item, for each task and epoch: a tuple for every attempt of a million would take 80 MB more.
-        self._offsets: dict[tuple[str, int], dict[str, int]] = {}
+        # Offsets of lines by item, for each task, epoch and step: a tuple for every attempt of a million would take 80 MB more.
+        self._offsets: dict[tuple[str, int, str], dict[str, int]] = {}
         self._count = 0
-        self._failed: set[Key] = set()
+        self._failed: set[tuple[Key, str]] = set()
         self._end = 0
         self._synced = time.monotonic()
         self._syncing: threading.Thread | None = None
@@ -95,16 +100,16 @@ class Journal:
         os.ftruncate(self._file, self._end)
 
     def _note(self, entry: Entry, offset: int) -> None:
-        offsets = self._offsets.get((entry.task, entry.epoch))
+        offsets = self._offsets.get((entry.task, entry.epoch, entry.step))
         if offsets is None:
-            offsets = self._offsets[entry.task, entry.epoch] = {}
-        if entry.item not in offsets:
+            offsets = self._offsets[entry.task, entry.epoch, entry.step] = {}
+        if entry.item not in offsets and not entry.step:
             self._count += 1
         offsets[entry.item] = offset
         if entry.response.finish == "error":
-            self._failed.add((entry.task, entry.item, entry.epoch))
+            self._failed.add(((entry.task, entry.item, entry.epoch), entry.step))
         elif self._failed:
-            self._failed.discard((entry.task, entry.item, entry.epoch))
+            self._failed.discard(((entry.task, entry.item, entry.epoch), entry.step))
 
     def append(self, entry: Entry) -> None:
         """Keep one attempt. Raises `StoreError` where the disk refuses; what was kept before stays whole."""
@@ -154,18 +159,18 @@ class Journal:
         if problem is not None:
             raise problem
 
-    def answered(self, key: Key) -> bool:
-        """Whether an attempt has an answer; a failed one has not, and is asked again."""
-        return self._offset(key) is not None and key not in self._failed
+    def answered(self, key: Key, step: str = "") -> bool:
+        """Whether a request of an attempt has an answer; a failed one has not, and is asked again."""
+        return self._offset(key, step) is not None and (key, step) not in self._failed
 
-    def _offset(self, key: Key) -> int | None:
+    def _offset(self, key: Key, step: str) -> int | None:
         task, item, epoch = key
-        offsets = self._offsets.get((task, epoch))
+        offsets = self._offsets.get((task, epoch, step))
         return None if offsets is None else offsets.get(item)
 
-    def get(self, key: Key) -> Entry | None:
-        """The last entry of an attempt, failed or not; None where there is none."""
-        offset = self._offset(key)
+    def get(self, key: Key, step: str = "") -> Entry | None:
+        """The last entry of a request of an attempt, failed or not; None where there is none."""
+        offset = self._offset(key, step)
         if offset is None:
             return None
         return self._decoder.decode(self._line(offset))
@@ -184,8 +189,8 @@ class Journal:
 
     @property
     def failed(self) -> int:
-        """How many attempts have failed and not been answered since."""
-        return len(self._failed)
+        """How many attempts' first requests have failed and not been answered since."""
+        return sum(not step for _, step in self._failed)
 
     def close(self) -> None:
         """Let go of the file and its lock."""

@@ -6,16 +6,16 @@ model never gets another's answers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proctor.engine.journal import Entry, Key
 from proctor.errors import StoreError
 from proctor.results.attempts import reading_attempts
-from proctor.results.columns import RESPONSE_COLUMNS, response_of
+from proctor.results.columns import RESPONSE_COLUMNS, exchanges_of, request_hash, response_of
 from proctor.results.store import Run, Store
-from proctor.types import Response
+from proctor.types import Exchange, Response
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,13 +40,45 @@ def kept_answers(store: Store, fingerprint: str, besides: str, hashes: Iterable[
     return found
 
 
+def kept_exchanges(store: Store, tasks: Sequence[str]) -> dict[tuple[str, str], Response]:
+    """Answers that runs have kept to the further requests of attempts (later turns, second questions, judges) at tasks of these names.
+
+    Returns:
+        (fingerprint of who answered, request hash) -> response.
+    """
+    found: dict[tuple[str, str], Response] = {}
+    for run in store.runs():
+        if not run.attempts_path.exists() or not {result.task for result in run.manifest.tasks} & set(tasks):
+            continue
+        for exchanges, epoch in _exchanges_of(run, tasks):
+            for one in exchanges:
+                if one.response.finish != "error":
+                    found[one.fingerprint or run.manifest.fingerprint, request_hash(one.request, epoch)] = one.response
+    return found
+
+
+def _exchanges_of(run: Run, tasks: Sequence[str]) -> Iterator[tuple[tuple[Exchange, ...], int]]:
+    """Those of each attempt at the tasks, and its epoch."""
+    import polars as pl
+
+    with reading_attempts(run.attempts_path):
+        rows = pl.scan_parquet(run.attempts_path, glob=False)
+        if "exchanges" not in rows.collect_schema().names():
+            return
+        rows = rows.filter(pl.col("task").is_in(list(tasks)), pl.col("exchanges").is_not_null())
+        frame = rows.select("exchanges", "epoch").collect()
+    for column, epoch in frame.iter_rows():
+        yield exchanges_of(column), epoch
+
+
 def attempts_of(run: Run) -> dict[Key, tuple[str, Response]]:
     """Every attempt of a complete run, failed ones too: its request's hash and the response."""
     import polars as pl
 
     with reading_attempts(run.attempts_path):
         rows = pl.scan_parquet(run.attempts_path, glob=False)
-        frame = rows.select("task", "item", "epoch", "request_hash", *_response_columns(rows)).collect()
+        further = ["exchanges"] if "exchanges" in rows.collect_schema().names() else []
+        frame = rows.select("task", "item", "epoch", "request_hash", *_response_columns(rows), *further).collect()
     return {(row["task"], row["item"], row["epoch"]): (row["request_hash"], response_of(row)) for row in frame.iter_rows(named=True)}
 
 
@@ -69,9 +101,9 @@ def _from_parquet(path: Path, wanted: set[str]) -> dict[str, Response]:
 
 
 def _response_columns(rows: pl.LazyFrame) -> list[str]:
-    """Those a file has: one of an earlier version has fewer."""
+    """Those a file has of an attempt's first answer: one of an earlier version has fewer."""
     names = set(rows.collect_schema().names())
-    return [name for name in RESPONSE_COLUMNS if name in names]
+    return [name for name in RESPONSE_COLUMNS if name in names and name != "exchanges"]
 
 
 def _from_journal(path: Path, wanted: set[str]) -> dict[str, Response]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from proctor.engine.journal import Key
 from proctor.engine.kept import attempts_of
+from proctor.engine.observer import Observer
 from proctor.engine.plan import Plan, Settings, fit
-from proctor.engine.run import Observer, run_model
+from proctor.engine.run import run_model
 from proctor.errors import UsageError
 from proctor.models.base import Ask, Kind, Model
 from proctor.results.columns import request_hash
@@ -18,6 +19,7 @@ from proctor.results.store import Run, Store
 from proctor.tasks.lm_eval.settings import LmEvalSettings
 from proctor.tasks.load import load_suite
 from proctor.tasks.suite import Suite
+from proctor.tasks.task import Task
 from proctor.types import Response
 
 
@@ -58,14 +60,31 @@ def rescore(
     if fitted.hash == manifest.suite_hash:
         raise UsageError(f"run '{manifest.run}': its tasks are scored as before; nothing to do")
     kept = attempts_of(run)
-    asked = {(ask.task, ask.item.id, ask.epoch): request_hash(ask.request, ask.epoch) for _, ask in Plan(fitted).asks()}
-    missing = sum(key not in kept or kept[key][0] != digest for key, digest in asked.items())
+    plan = Plan(fitted)
+    missing = sum(not _has(kept, task, ask) for task, ask in plan.asks())
     if missing:
         raise UsageError(
-            f"run '{manifest.run}' has no answer to {missing} of the {len(asked)} requests its tasks now make: "
+            f"run '{manifest.run}' has no answer to {missing} of the {plan.total} requests its tasks now make: "
             "more than the scoring has changed; run them with `proctor run`, which keeps every answer that still fits"
         )
     return run_model(suite, _Kept(run, kept, kinds), store, settings, observer, rescored_from=manifest.run)
+
+
+def _has(kept: Mapping[Key, tuple[str, Response]], task: Task, ask: Ask) -> bool:
+    """Whether all that the model itself would be asked in an attempt is answered. Judges are another matter: they can be asked now."""
+    digest, whole = kept.get((ask.task, ask.item.id, ask.epoch), ("", Response()))
+    if digest != request_hash(ask.request, ask.epoch):
+        return False
+    response = msgspec.structs.replace(whole, exchanges=())
+    while task.has_steps and response.finish != "error":
+        steps = [step for step in task.next_steps(ask.item, ask.epoch, ask.request, response) if not step.by]
+        if not steps:
+            break
+        found = tuple(one for one in whole.exchanges if any(one.name == step.name and one.request == step.request for step in steps))
+        if len(found) < len(steps):
+            return False
+        response = msgspec.structs.replace(response, exchanges=response.exchanges + found)
+    return True
 
 
 class _Kept(Model):
@@ -82,7 +101,9 @@ class _Kept(Model):
 
     def answer(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:
         for ask in asks:
-            yield ask, self._kept[ask.task, ask.item.id, ask.epoch][1]
+            response = self._kept[ask.task, ask.item.id, ask.epoch][1]
+            steps = {one.name: one.response for one in response.exchanges}
+            yield ask, steps[ask.step] if ask.step else msgspec.structs.replace(response, exchanges=())
 
     def describe(self) -> dict[str, Any]:
         return self._info

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
+from proctor.engine.observer import Observer
 from proctor.engine.plan import Settings
-from proctor.engine.run import Observer, run_model
+from proctor.engine.run import run_model
 from proctor.engine.stopping import Allowance
 from proctor.errors import UsageError
 from proctor.models.base import Model

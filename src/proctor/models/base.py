@@ -26,6 +26,7 @@ class Ask(Struct, frozen=True):
         epoch: 0 for the first time the item is asked.
         request: what is asked.
         pool: the items that could serve as examples for the task (baselines guess from their targets).
+        step: which of the attempt's further requests this is (see `proctor.types.Step`); empty for its first.
     """
 
     index: int
@@ -34,6 +35,7 @@ class Ask(Struct, frozen=True):
     epoch: int
     request: Request
     pool: tuple[Item, ...] = ()
+    step: str = ""
 
 
 class Preview(Struct, frozen=True):

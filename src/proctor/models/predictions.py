@@ -18,9 +18,9 @@ from proctor.types import Likelihood, Response
 
 _ITEM = ("item", "id")
 _ANSWER = ("answer", "response", "prediction", "text")
-_COLUMNS = ("task", *_ITEM, "epoch", *_ANSWER)
+_COLUMNS = ("task", *_ITEM, "epoch", "step", *_ANSWER)
 
-_Key = tuple[str | None, str, int | None]
+_Key = tuple[str | None, str, int | None, str]
 
 
 class _NoOptions(msgspec.Struct):
@@ -31,8 +31,9 @@ class PredictionsModel(Model):
     """Answers each item with the text a file has for it.
 
     The file is .jsonl (one object a line), .json (a list of objects) or .csv (with a header). Columns: `item` (or `id`), the item's id;
-    one of `answer`, `response`, `prediction`, `text`; optionally `task` and `epoch`. A row without task holds for an item of that id in
-    any task, one without epoch for any epoch; the more particular row wins. An empty `task` or `epoch` is none.
+    one of `answer`, `response`, `prediction`, `text`; optionally `task`, `epoch` and `step`. A row without task holds for an item of that
+    id in any task, one without epoch for any epoch; the more particular row wins. An empty `task` or `epoch` is none. `step` names a
+    further request of the attempt (`turn 2`); a row without it holds for the first.
 
     Args:
         path: the file.
@@ -58,7 +59,7 @@ class PredictionsModel(Model):
             key, text = _entry(row, f"{path}, {where}")
             if key in self._texts:
                 about = ", ".join(
-                    f"{name} {value}" for name, value in zip(("task", "item", "epoch"), key, strict=True) if value is not None
+                    f"{name} {value}" for name, value in zip(("task", "item", "epoch", "step"), key, strict=True) if value not in (None, "")
                 )
                 raise ModelError(f"{path}, {where}: a second prediction for {about}")
             self._texts[key] = text
@@ -71,15 +72,16 @@ class PredictionsModel(Model):
         if isinstance(ask.request, Likelihood):
             return Response(finish="error", error="predictions are texts; they hold no log-likelihoods")
         for key in (
-            (ask.task, ask.item.id, ask.epoch),
-            (ask.task, ask.item.id, None),
-            (None, ask.item.id, ask.epoch),
-            (None, ask.item.id, None),
+            (ask.task, ask.item.id, ask.epoch, ask.step),
+            (ask.task, ask.item.id, None, ask.step),
+            (None, ask.item.id, ask.epoch, ask.step),
+            (None, ask.item.id, None, ask.step),
         ):
             text = self._texts.get(key)
             if text is not None:
                 return Response(text=text)
-        return Response(finish="error", error=f"no prediction for item {ask.item.id} of task {ask.task}, epoch {ask.epoch}")
+        step = f", {ask.step}" if ask.step else ""
+        return Response(finish="error", error=f"no prediction for item {ask.item.id} of task {ask.task}, epoch {ask.epoch}{step}")
 
     def describe(self) -> dict[str, Any]:
         return {"predictions": len(self._texts)}
@@ -145,7 +147,10 @@ def _entry(row: dict[str, Any], where: str) -> tuple[_Key, str]:
         number = None if epoch is None or epoch == "" else msgspec.convert(epoch, int, strict=False)
     except msgspec.ValidationError:
         raise ModelError(f"{where}: epoch must be a number from 0, not {epoch!r}") from None
-    return (task or None, str(row[item]), number), str(row[answer])
+    step = row.get("step") or ""
+    if not isinstance(step, str):
+        raise ModelError(f"{where}: step must be the name of one, as 'turn 2'")
+    return (task or None, str(row[item]), number, step), str(row[answer])
 
 
 def _one(row: dict[str, Any], names: tuple[str, ...], where: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from proctor.canonical import canonical_json, hash_of_json
-from proctor.types import Item, Request, Response, Score
+from proctor.types import Exchange, Item, Request, Response, Score
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,6 +60,7 @@ def schema() -> dict[str, pl.DataType]:
         "first_token": number,
         "retry_reasons": text,
         "hedged": pl.Boolean(),
+        "exchanges": text,
     }
 
 
@@ -111,6 +112,7 @@ def row(
         "first_token": response.first_token,
         "retry_reasons": response.retry_reasons,
         "hedged": response.hedged,
+        "exchanges": canonical_json(response.exchanges).decode() if response.exchanges else None,
     }
 
 
@@ -119,4 +121,12 @@ RESPONSE_COLUMNS = tuple(field for field in Response.__struct_fields__)
 
 def response_of(values: Mapping[str, Any]) -> Response:
     """The response in a row (or any mapping with those of `RESPONSE_COLUMNS` that there were when it was made)."""
-    return msgspec.convert({name: values[name] for name in RESPONSE_COLUMNS if values.get(name) is not None}, Response)
+    kept = {name: values[name] for name in RESPONSE_COLUMNS if values.get(name) is not None}
+    if "exchanges" in kept:
+        kept["exchanges"] = exchanges_of(kept["exchanges"])
+    return msgspec.convert(kept, Response)
+
+
+def exchanges_of(column: str | None) -> tuple[Exchange, ...]:
+    """What a cell of the column `exchanges` holds."""
+    return () if column is None else msgspec.json.decode(column, type=tuple[Exchange, ...])

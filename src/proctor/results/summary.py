@@ -65,6 +65,11 @@ class Summary:
         if self._answers_used:
             self.answers.append(score.answer)
             self.targets.append(item.target)
+        for one in (response, *(exchange.response for exchange in response.exchanges if not exchange.by)):
+            self._spend(one)
+
+    def _spend(self, response: Response) -> None:
+        """What one of the model's own answers took."""
         self.seconds += response.latency
         self.cut_prompts += bool(response.cut_tokens)
         for name in self.tokens:

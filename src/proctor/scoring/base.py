@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import Struct, field
 
-from proctor.types import Item, Response
+from proctor.types import Item, Response, Step
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,11 +79,13 @@ class Scorer(abc.ABC):
         metrics: what it reports; the first is the main one.
         default_extract: how the answer is found where the task file does not say; same form as `scoring.extract`.
         unanswered: the values of an attempt without an answer (unparsed, refused, failed).
+        judged: whether it has judges asked (`steps`).
     """
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     default_extract: ClassVar[tuple[Any, ...]] = ("text",)
+    judged: ClassVar[bool] = False
     metrics: tuple[Metric, ...]
 
     @abc.abstractmethod
@@ -93,6 +95,13 @@ class Scorer(abc.ABC):
     def check(self, item: Item) -> str | None:
         """A complaint about `item.target`, or None: run over all items before anything is asked."""
         return None
+
+    def steps(self, answer: str, item: Item, response: Response) -> Sequence[Step]:
+        """What judges are asked about `answer`, given what they said so far (`response.exchanges`). Called until it names nothing new.
+
+        The verdicts are among the exchanges of the response that `measure` is given.
+        """
+        return ()
 
     def unanswered(self, item: Item) -> dict[str, float]:
         """Values for an attempt that gave no answer: the worst of each bounded mean metric."""

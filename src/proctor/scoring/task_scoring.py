@@ -16,7 +16,7 @@ from proctor.scoring.extract import Extractor, compile_extract
 from proctor.scoring.letters import choice_label
 from proctor.scoring.registry import make_scorer, read_entry, scorer_class, scorer_names
 from proctor.scoring.text_signs import looks_refused, strip_thinking
-from proctor.types import Item, Likelihood, Request, Response, Score, State
+from proctor.types import Item, Likelihood, Request, Response, Score, State, Step
 
 
 class ScoringLike(Protocol):
@@ -78,22 +78,52 @@ class TaskScoring:
 
         The state is found by the first scorer's extraction:
 
-        - `failed`: the response is an error;
+        - `failed`: the response is an error, or that to a later turn, a second question or a judge is;
         - `refused`: the provider refused, or nothing was extracted and the text opens like a refusal;
         - `truncated`: cut off by the token limit with nothing extracted, or an answer that could have gone on. What is there is scored;
         - `unparsed`: nothing was extracted;
         - `scored`: anything else.
+
+        Of a conversation the last turn's answer is scored; scorers see all of them.
 
         Attempts without an answer get each scorer's `unanswered` values. A choice by likelihood has the letter of the most likely choice as
         answer, a perplexity none.
         """
         if response.finish == "error":
             return Score("failed", self._unanswered(item), None, response.error or "no answer")
-        if response.finish == "refused":
-            return Score("refused", self._unanswered(item), None, response.error or "refused by the provider")
+        for one in response.exchanges:
+            if one.response.finish == "error":
+                return Score("failed", self._unanswered(item), None, f"{one.name}: {one.response.error or 'no answer'}")
+        last = response.turns[-1]
+        if last.finish == "refused":
+            return Score("refused", self._unanswered(item), None, last.error or "refused by the provider")
         if self._kind in ("choice", "perplexity"):
             return self._score_likelihood(item, request, response)
         return self._score_text(item, response)
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether judges are asked."""
+        return any(part.scorer.judged for part in self._parts)
+
+    def steps(self, item: Item, request: Request, response: Response) -> Sequence[Step]:
+        """What judges are asked next about an answer; nothing where none was found, or all is said."""
+        if not self.has_steps or response.turns[-1].finish in ("error", "refused"):
+            return ()
+        asked = {one.name for one in response.exchanges}
+        text = self._said(response)
+        new: list[Step] = []
+        for part in self._parts:
+            if part.scorer.judged and text is not None:
+                answer = part.extractor(text, item).answer
+                if answer is not None:
+                    new += [step for step in part.scorer.steps(answer, item, response) if step.name not in asked]
+        return new
+
+    def _said(self, response: Response) -> str | None:
+        """What answers are looked for in; None where the thinking never ended."""
+        whole = response.turns[-1].text or ""
+        return strip_thinking(whole) if self._strip else whole
 
     def score_item(self, item: Item, asked: Sequence[tuple[Request, Response]]) -> list[Score]:
         """The scores of all attempts at an item, one for each request and response, epochs in order."""
@@ -116,8 +146,8 @@ class TaskScoring:
         return Score("scored", values, answer, "; ".join(filter(None, reasons)))
 
     def _score_text(self, item: Item, response: Response) -> Score:
-        whole = response.text or ""
-        text = strip_thinking(whole) if self._strip else whole
+        last = response.turns[-1]
+        text = self._said(response)
         values: dict[str, float] = {}
         reasons: list[str] = []
         found: list[Extraction] = []
@@ -133,8 +163,8 @@ class TaskScoring:
         first = found[0]
         if first.answer is None:
             why = f"no answer found by: {self._parts[0].extractor}" if text is not None else "the thinking never ended"
-            reasons.insert(0, why if whole.strip() else "the response is empty")
-        return Score(_state(first, text or "", response), values, first.answer, "; ".join(filter(None, reasons)))
+            reasons.insert(0, why if (last.text or "").strip() else "the response is empty")
+        return Score(_state(first, text or "", last), values, first.answer, "; ".join(filter(None, reasons)))
 
     def _unanswered(self, item: Item) -> dict[str, float]:
         values: dict[str, float] = {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from proctor.canonical import seeded
 from proctor.errors import TaskError
 from proctor.tasks.items import LETTERS
@@ -78,9 +80,25 @@ class Prompter:
             turns, question = [], spec.separator.join([*texts, question])
         if self.system is not None:
             turns.insert(0, Message("system", _show(self.system, item)))
-        if question or turns:
+        turns += self._history(item)
+        if question or (turns and turns[-1].role != "user"):
             turns.append(Message("user", question))
         return Prompt(tuple(turns), _show(self.prefill, item), spec.style, spec.delimiter, spec.separator)
+
+    def _history(self, item: Item) -> list[Message]:
+        """The earlier turns that the item's column holds. Raises `TaskError` where it holds something else."""
+        column = self.spec.prompt.history
+        if column is None:
+            return []
+        try:
+            return msgspec.convert(item.fields[column], list[Message])
+        except KeyError:
+            raise TaskError(f"task '{self.spec.task}': prompt.history: item '{item.id}' has no column '{column}'") from None
+        except msgspec.ValidationError as error:
+            raise TaskError(
+                f"task '{self.spec.task}': prompt.history: item '{item.id}': the column '{column}' must hold a list of "
+                f"{{role: user or assistant or system, content: text}}: {error}"
+            ) from None
 
     def _example(self, example: Item) -> tuple[Message, Message]:
         """An example's question and answer as turns."""

@@ -90,6 +90,9 @@ class PromptSpec(_Spec, frozen=True):
         ids: the ids of fixed examples.
         seed: of the choice.
         shots_as: examples as `turns` of the conversation, or as `text` in one turn with the question.
+        history: a column that holds earlier turns, a list of `{role, content}`; the question comes after them.
+        turns: what the user says after each answer: a list of templates, or a column that holds a list of texts, or `module:function`.
+            Templates see `answers` too, the model's answers so far; an empty text ends the conversation.
     """
 
     template: str
@@ -104,6 +107,8 @@ class PromptSpec(_Spec, frozen=True):
     ids: list[str] = field(default_factory=list)
     seed: int = 0
     shots_as: Literal["turns", "text"] = "turns"
+    history: str | None = None
+    turns: str | list[str] = field(default_factory=list)
 
 
 class ResponseSpec(_Spec, frozen=True):

@@ -18,8 +18,9 @@ from proctor.tasks.sources import read_rows
 from proctor.tasks.sources.python_source import importable
 from proctor.tasks.spec import TaskSpec
 from proctor.tasks.template import Template
+from proctor.tasks.turns import Turns
 from proctor.tasks.yaml_file import task_spec_from_mapping
-from proctor.types import Item, Request
+from proctor.types import Item, Request, Response, Step
 
 PROTOCOL_FORMAT = 1  # raised when the same task file would be asked or scored differently by a new Proctor
 _LETTER_ONLY = "Answer with the letter of the right choice only."
@@ -41,6 +42,7 @@ class Task:
         TaskError, DataError: as for a task file.
 
     Attributes:
+        turns: what the user says after the first answer; None where that is nothing.
         spec: the task file, typed.
         items: what is asked.
         pool: what few-shot examples are taken from.
@@ -49,6 +51,8 @@ class Task:
         source: `builtin:NAME`, a path, or `python`.
         origin: where the items came from, in a line.
     """
+
+    turns: Turns | None = None
 
     def __init__(self, *, base: Path | str | None = None, **keys: Any) -> None:
         data = keys.get("data")
@@ -88,6 +92,7 @@ class Task:
             self.scoring: TaskScoring = compile_scoring(spec.scoring, spec.response, where)
         self.scoring.check(items)
         self.prompter = Prompter(spec, items, pool, where)
+        self.turns = Turns(spec, items, self.base, where) if spec.prompt.turns else None
 
     def __repr__(self) -> str:
         return f"Task({self.name!r}, {len(self.items)} item{'s' if len(self.items) != 1 else ''})"
@@ -119,6 +124,30 @@ class Task:
         """What a model is asked for `item`."""
         return self.prompter.request(item, epoch)
 
+    @property
+    def has_steps(self) -> bool:
+        """Whether an attempt may make more than one request."""
+        return self.turns is not None or self.scoring.has_steps
+
+    def next_steps(self, item: Item, epoch: int, request: Request, response: Response) -> Sequence[Step]:
+        """What an attempt asks next: first the turns of its conversation, then what the scoring asks judges.
+
+        The same answers always lead to the same steps, which is how a run that was stopped finds its place again.
+
+        Args:
+            item, epoch: of the attempt.
+            request: its first request.
+            response: the answer to that, with all exchanges so far in it; none of them failed.
+
+        Returns:
+            Requests that do not depend on one another; none where the attempt is complete.
+        """
+        if self.turns is not None:
+            step = self.turns.next(item, epoch, request, response)
+            if step is not None:
+                return (step,)
+        return self.scoring.steps(item, request, response)
+
     @cached_property
     def protocol(self) -> dict[str, Any]:
         """Everything that must be the same for two scores on this task to be comparable, as JSON values.
@@ -138,7 +167,7 @@ class Task:
             "prompt": msgspec.to_builtins(spec.prompt),
             "response": msgspec.to_builtins(spec.response),
             "scoring": self.scoring.protocol,
-        }
+        } | ({"turns": self.turns.identity} if self.turns is not None and self.turns.identity else {})
 
     @cached_property
     def protocol_hash(self) -> str:

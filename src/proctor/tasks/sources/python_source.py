@@ -32,7 +32,7 @@ def read_python(spec: DataSpec, base: Path) -> tuple[Table, str]:
     module_name, _, attribute = reference.partition(":")
     label = f"data.python: '{reference}'"
     with importable(base):
-        function = _find(module_name, attribute, base, label)
+        function = find_function(module_name, attribute, base, label)
         arguments = dict(spec.args)
         for key in ("seed", "size"):
             if getattr(spec, key) is not None:
@@ -68,7 +68,7 @@ def importable(base: Path) -> Iterator[None]:
                 del sys.modules[name]
 
 
-def _find(module_name: str, attribute: str, base: Path, label: str) -> Callable[..., Any]:
+def find_function(module_name: str, attribute: str, base: Path, label: str) -> Callable[..., Any]:
     try:
         module = _beside(module_name, base) or importlib.import_module(module_name)
     except ModuleNotFoundError as error:
