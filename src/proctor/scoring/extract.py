@@ -96,6 +96,12 @@ def _text(argument: Any) -> Way:
     return lambda text, item: Extraction(text.strip(), needs_end=True) if text.strip() else NOTHING
 
 
+def _whole(argument: Any) -> Way:
+    """The whole text as it is, white space at its ends included: for answers whose form is scored."""
+    _no_argument(argument)
+    return lambda text, item: Extraction(text, needs_end=True) if text.strip() else NOTHING
+
+
 def _first_line(argument: Any) -> Way:
     """The first line that is not blank, stripped."""
     _no_argument(argument)
@@ -232,6 +238,7 @@ def _boxed(argument: Any) -> Way:
 
 WAYS: dict[str, Callable[[Any], Way]] = {
     "text": _text,
+    "whole": _whole,
     "first_line": _first_line,
     "regex": _regex,
     "letter": _letter,

@@ -30,6 +30,7 @@ SCORERS = {
     "rouge": "proctor.scoring.generation:Rouge",
     "perplexity": "proctor.scoring.perplexity:Perplexity",
     "constraints": "proctor.scoring.constraints:Constraints",
+    "ifeval": "proctor.scoring.ifeval.scorer:Ifeval",
     "code_tests": "proctor.scoring.code:CodeTests",
     "python": "proctor.scoring.functions:PythonFunction",
     "gym": "proctor.scoring.functions:Gym",
