@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from proctor.cli.options import store_option
+
+if TYPE_CHECKING:
+    from proctor.tasks.yaml_file import TaskFile
 
 
 @click.command("list")
@@ -21,8 +24,9 @@ from proctor.cli.options import store_option
 def command(what: str, where: tuple[str, ...], unsupported: bool, lm_eval_path: tuple[str, ...], store: Path, as_json: bool) -> None:
     """List tasks, suites, forms of model names, or runs.
 
-    WHERE narrows tasks to those of a suite, a file or a folder: proctor list tasks core. With lm-eval as WHERE the tasks, groups and tags
-    of lm-evaluation-harness are listed, all or those of a name or glob: proctor list tasks lm-eval 'arc_*'
+    WHERE narrows tasks to those of a suite, a file or a folder: proctor list tasks core. With benchmarks as WHERE the benchmarks of the
+    field are listed, one a line; with lm-eval the tasks, groups and tags of lm-evaluation-harness, all or those of a name or glob:
+    proctor list tasks lm-eval 'arc_*'
     """
     if what == "tasks" and where and where[0] == "lm-eval":
         _show(*_lm_eval(where[1:], lm_eval_path, unsupported), as_json, "no such task")
@@ -51,13 +55,23 @@ def _lm_eval(names: tuple[str, ...], paths: tuple[str, ...], unsupported: bool) 
 
 
 def _tasks(where: tuple[str, ...], store: Path) -> tuple[list[str], list[list[Any]]]:
-    from proctor.tasks.load import builtin_tasks, task_specs
+    from proctor.tasks.load import benchmark_files, builtin_tasks, task_specs
+
+    if where == ("benchmarks",):
+        return ["benchmark", "tasks", "domain", "response", "languages", "title"], [_benchmark(file) for file in benchmark_files()]
 
     rows = [
         [spec.task, spec.domain, spec.response.kind, ", ".join(spec.languages), spec.title]
         for _, spec in task_specs(where or builtin_tasks())
     ]
     return ["task", "domain", "response", "languages", "title"], rows
+
+
+def _benchmark(file: TaskFile) -> list[Any]:
+    languages = dict.fromkeys(language for spec in file.specs for language in spec.languages)
+    first = file.specs[0]
+    shown = ", ".join(languages) if len(languages) <= 4 else f"{len(languages)} languages"
+    return [file.name, len(file.specs), first.domain, first.response.kind, shown, file.title]
 
 
 def _suites(where: tuple[str, ...], store: Path) -> tuple[list[str], list[list[Any]]]:

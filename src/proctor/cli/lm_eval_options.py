@@ -1,4 +1,4 @@
-"""The options of verbs that read tasks of lm-evaluation-harness."""
+"""The options of verbs that read tasks: where data sets lie, and those of tasks of lm-evaluation-harness."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def lm_eval_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="FOLDER",
             help="Task files of lm-evaluation-harness, beside those of an installed lm_eval; repeat for several, the later go first.",
         ),
-        click.option("--data", type=click.Path(), metavar="MAP", help="A YAML file that says where the data sets of lm-eval tasks lie."),
+        click.option(
+            "--data", type=click.Path(), metavar="MAP", help="A YAML file that says where data sets of the hub lie on this machine."
+        ),
         click.option(
             "--compat", type=click.Choice(["lm-eval"]), help="Keep to the harness's protocol to the letter, its few-shot draw included."
         ),

@@ -34,6 +34,7 @@ def run(
     observer: Observer | None = None,
     max_cost: float | None = None,
     max_time: float | None = None,
+    data: Path | str | None = None,
 ) -> list[Run]:
     """Run (or continue) tasks on models, one after the other.
 
@@ -46,6 +47,7 @@ def run(
         observer: is told what happens; default: nobody.
         max_cost: US dollars that this call may spend, over all models, by known prices; not part of the protocol.
         max_time: seconds that this call may take; likewise.
+        data: a file that says where data sets of the hub lie on this machine, for tasks that are named.
 
     Returns:
         One complete run for each model.
@@ -53,7 +55,7 @@ def run(
     Raises:
         ProctorError: see its subclasses; `RunStopped` where the same call would continue.
     """
-    suite = as_suite(tasks)
+    suite = as_suite(tasks, data)
     settings = Settings(limit=limit, shots=shots, epochs=epochs, seed=seed, choices=choices)
     store, allowance = Store(out), Allowance(max_cost, max_time)
     runs = []
@@ -66,24 +68,25 @@ def run(
     return runs
 
 
-def as_suite(tasks: TaskLike | Iterable[TaskLike]) -> Suite:
+def as_suite(tasks: TaskLike | Iterable[TaskLike], data: Path | str | None = None) -> Suite:
     """One suite of whatever names or holds tasks."""
     parts = [tasks] if isinstance(tasks, str | Path | Task | Suite) else list(tasks)
     if not parts:
         raise UsageError("no task to run")
     if all(isinstance(part, str | Path) for part in parts):
-        return load_suite([part for part in parts if isinstance(part, str | Path)])
+        return load_suite([part for part in parts if isinstance(part, str | Path)], data=data)
     suites = [
         Suite(part.name, [Weighted(part)], title=part.spec.title)
         if isinstance(part, Task)
         else part
         if isinstance(part, Suite)
-        else load_suite(part)
+        else load_suite(part, data=data)
         for part in parts
     ]
     if len(suites) == 1:
         return suites[0]
-    return Suite("+".join(suite.name for suite in suites)[:60], [entry for suite in suites for entry in suite.entries])
+    entries = [entry for suite in suites for entry in suite.entries]
+    return Suite("+".join(suite.name for suite in suites)[:60], entries, groups=[group for suite in suites for group in suite.groups])
 
 
 def as_models(models: ModelLike | Iterable[ModelLike]) -> list[Callable[[], Model]]:

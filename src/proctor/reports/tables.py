@@ -47,8 +47,8 @@ def leaderboard_table(board: Board) -> Table:
 def heading(board: Board, models: bool = True) -> str:
     """The board's title with its size (also of how many models) and protocol."""
     counts = [(len(board.rows), "model")] * (models and len(board.rows) > 1)
-    items = [result.items for result in board.any_result.values()]
-    counts += [(len(board.tasks), "task"), (sum(items) if all(items) else 0, "item")]
+    items = [result.items for result in board.any_result.values() if result.source != "group"]  # whose items are those of its tasks
+    counts += [(len(items), "task"), (sum(items) if all(items) else 0, "item")]
     size = ", ".join(f"{count} {name}{'s' * (count != 1)}" for count, name in counts if count) or "not finished"
     return f"{board.title} · {size} · protocol {board.suite_hash[:8]}"
 

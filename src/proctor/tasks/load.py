@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote, unquote
+
+from msgspec.structs import replace
 
 from proctor.errors import TaskError, UsageError, nearest
+from proctor.tasks.each import by_group
+from proctor.tasks.grouping import groups_of_file, groups_of_suite, weighted
 from proctor.tasks.lm_eval.settings import LmEvalSettings, is_ref
 from proctor.tasks.spec import SuiteSpec, TaskSpec
 from proctor.tasks.suite import Group, Suite, Weighted
 from proctor.tasks.task import Task
-from proctor.tasks.yaml_file import read_yaml
+from proctor.tasks.yaml_file import TaskFile, read_task_file, read_yaml
 
 BUILTIN = Path(__file__).parent.parent / "suites"
 _YAML = (".yaml", ".yml")
@@ -31,40 +36,49 @@ def builtin_benchmarks() -> list[str]:
     return sorted(path.stem for path in (BUILTIN / "benchmarks").glob("*.yaml"))
 
 
-def load_task(ref: str | Path, lm_eval: LmEvalSettings | None = None) -> Task:
-    """A task by built-in name, path, or `lm-eval:NAME`.
+def load_task(ref: str | Path, lm_eval: LmEvalSettings | None = None, *, data: str | Path | None = None) -> Task:
+    """A task by built-in name, path, `FILE/NAME` of a file with several, or `lm-eval:NAME`.
 
     Args:
         ref: the name.
         lm_eval: how tasks of lm-evaluation-harness are found and put.
+        data: a file that says where data sets of the hub lie on this machine (`sources/data_map.py`).
 
     Raises:
         TaskError, DataError: a file that is wrong.
-        UsageError: an unknown name.
+        UsageError: an unknown name, or one of several tasks.
     """
-    if is_ref(str(ref)):
+    name, given = _with_map(str(ref), lm_eval, data)
+    if is_ref(name):
         from proctor.tasks.lm_eval.suite import load_task as load_lm_eval
 
-        return load_lm_eval(str(ref), lm_eval)
-    path, source = _find(str(ref))
+        return load_lm_eval(name, given)
+    path, source, part = _locate(name)
     if _is_suite(path):
         raise UsageError(f"'{ref}' is a suite, not a task; its tasks are listed by: proctor list tasks")
-    return _load_task(path, source)
+    file = read_task_file(path)
+    specs = _chosen(file, part, source)
+    if len(specs) > 1:
+        raise UsageError(
+            f"'{ref}' holds {len(specs)} tasks; name one, such as {source.removeprefix('builtin:')}{specs[0].task.removeprefix(file.name)}"
+        )
+    return _load_task(specs[0], file, path, source, given.data)
 
 
-def load_suite(ref: str | Path | Sequence[str | Path], lm_eval: LmEvalSettings | None = None) -> Suite:
+def load_suite(ref: str | Path | Sequence[str | Path], lm_eval: LmEvalSettings | None = None, *, data: str | Path | None = None) -> Suite:
     """A suite by built-in name, path or `lm-eval:NAME`; of a task, a folder of task files or several of these, the suite made of them.
 
     Args:
         ref: the name, or several.
         lm_eval: how tasks of lm-evaluation-harness are found and put.
+        data: a file that says where data sets of the hub lie on this machine (`sources/data_map.py`).
 
     Raises:
         TaskError, DataError: a file that is wrong.
         UsageError: an unknown name.
     """
     refs = [str(ref)] if isinstance(ref, str | Path) else [str(one) for one in ref]
-    parts = [_load_one(one, lm_eval) for one in refs]
+    parts = [_load_one(*_with_map(one, lm_eval, data)) for one in refs]
     if len(parts) == 1:
         return parts[0]
     name = "+".join(part.name for part in parts)
@@ -83,10 +97,15 @@ def task_specs(refs: Sequence[str]) -> list[tuple[str, TaskSpec]]:
     for ref in refs:
         if is_ref(ref):
             raise UsageError(f"{ref}: the tasks of lm-evaluation-harness are listed by: proctor list tasks lm-eval")
-        path, source = _find(ref)
-        for one, its_source in _files(path, source):
-            found.append((its_source, read_yaml(one, TaskSpec, "task")))
+        path, source, part = _locate(ref)
+        for one, its_source, its_part in _files(path, source, part):
+            found += [(its_source, spec) for spec in _chosen(read_task_file(one), its_part, its_source)]
     return found
+
+
+def benchmark_files() -> list[TaskFile]:
+    """The benchmarks of the field that Proctor has a task file of, without their data."""
+    return [read_task_file(BUILTIN / "benchmarks" / f"{name}.yaml") for name in builtin_benchmarks()]
 
 
 def suite_spec(name: str) -> SuiteSpec:
@@ -95,18 +114,28 @@ def suite_spec(name: str) -> SuiteSpec:
     return read_yaml(path, SuiteSpec, "suite")
 
 
-def _files(path: Path, source: str, above: tuple[Path, ...] = ()) -> list[tuple[Path, str]]:
-    """The task files behind a path: itself, those of a suite, those of a folder."""
+def _with_map(ref: str, lm_eval: LmEvalSettings | None, data: str | Path | None, base: Path | None = None) -> tuple[str, LmEvalSettings]:
+    """A name without `?data=MAP`, and the settings with the map: its own (relative to `base`), else the one given."""
+    given = lm_eval or LmEvalSettings()
+    given = given if data is None else replace(given, data=str(data))
+    name, sign, query = ref.partition("?data=")
+    if is_ref(ref) or not sign:
+        return ref, given
+    return name, replace(given, data=str((base or Path()) / unquote(query)))
+
+
+def _files(path: Path, source: str, part: str = "", above: tuple[Path, ...] = ()) -> list[tuple[Path, str, str]]:
+    """The task files behind a path, and which part of each: itself, those of a suite, those of a folder."""
     if path.is_dir():
         files = sorted(one for one in path.iterdir() if one.suffix in _YAML and not _is_suite(one))
         if not files:
             raise UsageError(f"{path}: a folder without task files (.yaml)")
-        return [(one, str(one)) for one in files]
+        return [(one, str(one), "") for one in files]
     if _is_suite(path):
         above = _deeper(path, above)
-        listed = [entry.task for entry in read_yaml(path, SuiteSpec, "suite").tasks if not is_ref(entry.task)]
-        return [pair for task in listed for pair in _files(*_find(task, path.parent), above)]
-    return [(path, source)]
+        listed = [entry.task.partition("?data=")[0] for entry in read_yaml(path, SuiteSpec, "suite").tasks if not is_ref(entry.task)]
+        return [file for task in listed for file in _files(*_locate(task, path.parent), above)]
+    return [(path, source, part)]
 
 
 def _deeper(suite: Path, above: tuple[Path, ...]) -> tuple[Path, ...]:
@@ -117,26 +146,81 @@ def _deeper(suite: Path, above: tuple[Path, ...]) -> tuple[Path, ...]:
     return found
 
 
-def _load_one(ref: str, lm_eval: LmEvalSettings | None, base: Path | None = None, above: tuple[Path, ...] = ()) -> Suite:
+def _load_one(ref: str, given: LmEvalSettings, base: Path | None = None, above: tuple[Path, ...] = ()) -> Suite:
     if is_ref(ref):
         from proctor.tasks.lm_eval.suite import load_suite as load_lm_eval
 
-        return load_lm_eval(ref, lm_eval, base)
-    path, source = _find(ref, base)
+        return load_lm_eval(ref, given, base)
+    path, source, part = _locate(ref, base)
+    found = f"{source}/{part}" if part else source
+    again = f"{found}?data={quote(given.data, safe='/.~')}" if given.data else found  # what loads it once more
     if path.is_dir():
-        listed = [Weighted(_load_task(one, its_source)) for one, its_source in _files(path, source)]
-        return Suite(path.name, listed, source=source)
+        files = [_load_file(one, its_source, "", given.data) for one, its_source, _ in _files(path, source)]
+        groups = [group for file in files for group in file.groups]
+        return Suite(path.name, [entry for file in files for entry in file.entries], source=again, groups=groups)
     if not _is_suite(path):
-        task = _load_task(path, source)
-        return Suite(task.name, [Weighted(task)], title=task.spec.title, source=source)
+        file = _load_file(path, source, part, given.data)
+        return Suite(file.name, file.entries, title=file.title, source=again, groups=file.groups)
+    if part:
+        raise UsageError(f"'{ref}': {source} is a suite; name the task '{part}' without it")
     above = _deeper(path, above)
     spec = read_yaml(path, SuiteSpec, "suite")
-    entries, groups = list[Weighted](), list[Group]()
+    entries, groups, known = list[Weighted](), list[Group](), dict[str, list[str]]()
     for entry in spec.tasks:
-        part = _load_one(entry.task, lm_eval, path.parent, above)
-        entries += [Weighted(inner.task, inner.weight * entry.weight) for inner in part.entries]
-        groups += part.groups
-    return Suite(spec.suite, entries, title=spec.title, source=source, groups=groups)
+        inner = _load_one(*_with_map(entry.task, given, None, path.parent), path.parent, above)
+        entries += [Weighted(one.task, one.weight * entry.weight) for one in inner.entries]
+        groups += inner.groups
+        known |= {name: [task.name for task in inner.tasks] for name in (entry.task, inner.name)}
+        known |= {group.name: list(group.tasks) for group in inner.groups}
+        known |= {task.name: [task.name] for task in inner.tasks}
+    groups += groups_of_suite(spec.groups, known, str(path))
+    return Suite(spec.suite, entries, title=spec.title, source=again, groups=groups)
+
+
+def _load_file(path: Path, source: str, part: str, data: str | None) -> Suite:
+    """The suite of a task file, or of a part of it: a task, a group."""
+    file = read_task_file(path)
+    tasks = [_load_task(spec, file, path, source, data) for spec in _chosen(file, part, source)]
+    if not file.many:
+        return Suite(file.name, [Weighted(tasks[0])], title=file.title)
+    whole = f"{file.name}/{part}" if part else file.name
+    if len(tasks) == 1 and tasks[0].name == whole:
+        return Suite(whole, [Weighted(tasks[0])], title=tasks[0].spec.title)
+    groups = [group for group in groups_of_file(file) if not part or group.name == whole]
+    return Suite(whole, weighted(tasks), title=file.title if not part else "", groups=groups)
+
+
+def _chosen(file: TaskFile, part: str, source: str) -> list[TaskSpec]:
+    """The tasks of a file, or those of a part of it. Raises `UsageError` where it has no such part."""
+    if not part:
+        return file.specs
+    groups = by_group(file.specs, file.name) if file.many else {}
+    parts = [*(spec.task for spec in file.specs), *groups] if file.many else []
+    wanted = f"{file.name}/{part}"
+    if wanted not in parts:
+        known = [one.removeprefix(f"{file.name}/") for one in parts if one != file.name]
+        more = nearest(part, known) or (
+            f"; it has {', '.join(known[:8])}{', …' if len(known) > 8 else ''}" if known else "; it is one task"
+        )
+        raise UsageError(f"{source} has no task '{part}'{more}")
+    among = groups.get(wanted, [wanted])
+    return [spec for spec in file.specs if spec.task in among]
+
+
+def _locate(ref: str, base: Path | None = None) -> tuple[Path, str, str]:
+    """The file behind a name, what to call it, and which part of it is named: `FILE/NAME`."""
+    try:
+        return (*_find(ref, base), "")
+    except UsageError:
+        parts = ref.split("/")
+        for end in range(len(parts) - 1, 0, -1):
+            try:
+                path, source = _find("/".join(parts[:end]), base)
+            except UsageError:
+                continue
+            if not path.is_dir():
+                return path, source, "/".join(parts[end:])
+        raise
 
 
 def _find(ref: str, base: Path | None = None) -> tuple[Path, str]:
@@ -181,6 +265,7 @@ def _is_suite(path: Path) -> bool:
     return any(line.startswith("suite:") for line in lines) and not any(line.startswith("task:") for line in lines)
 
 
-def _load_task(path: Path, source: str) -> Task:
+def _load_task(spec: TaskSpec, file: TaskFile, path: Path, source: str, data: str | None) -> Task:
+    named = f"{source}{spec.task.removeprefix(file.name)}"
     where = str(path) if not source.startswith("builtin:") else source
-    return Task.from_spec(read_yaml(path, TaskSpec, "task"), path.parent, source, where)
+    return Task.from_spec(spec, path.parent, named if file.many else source, named if file.many else where, data)

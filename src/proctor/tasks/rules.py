@@ -56,8 +56,19 @@ def check_task(spec: TaskSpec) -> None:
     _check_scoring(spec.scoring)
     if spec.chance is not None and not 0 <= spec.chance < 1:
         raise KeyProblemError(("chance",), f"expected a share from 0 to below 1 (0.25 for four choices), got {spec.chance:g}")
-    for key in ("capabilities", "languages"):
+    for key in ("capabilities", "languages", "groups"):
         _check_texts(getattr(spec, key), (key,))
+    _check_each(spec)
+
+
+def _check_each(spec: TaskSpec) -> None:
+    """Of one task: its values are one mapping."""
+    if spec.each is None:
+        for key in ("groups", "aggregate"):
+            if getattr(spec, key) not in ([], "tasks"):
+                raise KeyProblemError((key,), "belongs to a file with each", at_key=True)
+    elif isinstance(spec.each, list):
+        raise KeyProblemError(("each",), "makes several tasks, which only a task file can: write one and load it as a suite", at_key=True)
 
 
 def check_suite(spec: SuiteSpec) -> None:
@@ -77,6 +88,11 @@ def check_suite(spec: SuiteSpec) -> None:
             raise KeyProblemError(("tasks", index, "weight"), f"expected 0 or more, got {entry.weight:g}")
     if not any(entry.weight for entry in spec.tasks):
         raise KeyProblemError(("tasks",), "every weight is 0; expected at least one above it")
+    for name, members in spec.groups.items():
+        _check_name(name, ("groups", name))
+        if not members:
+            raise KeyProblemError(("groups", name), "expected at least one task")
+        _check_texts(members, ("groups", name))
 
 
 def _check_name(name: str, path: tuple[str, ...]) -> None:
@@ -119,6 +135,9 @@ def _check_data(data: DataSpec) -> None:
         if not data.columns:
             raise KeyProblemError(("data", "columns"), "expected the names of the columns, got an empty list")
         _check_texts(data.columns, ("data", "columns"))
+    for column, value in data.where.items():
+        if value in ([], {}) or isinstance(value, dict):
+            raise KeyProblemError(("data", "where", column), "expected a value of the column, or a list of values")
     if data.delimiter is not None and len(data.delimiter) != 1:
         raise KeyProblemError(("data", "delimiter"), f"expected one character, got {data.delimiter!r}")
     if source == "hub" and not _HUB.fullmatch(value):

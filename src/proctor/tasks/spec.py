@@ -33,6 +33,7 @@ class DataSpec(_Spec, frozen=True):
             split (`hub`).
         columns: names of the columns of delimited `files` whose first line is a row already.
         delimiter: what stands between the values of `.csv` files, where it is no comma.
+        where: only rows whose columns hold these values (or one of a list of them), examples included.
         seed, size, args: see `gym` and `python`.
     """
 
@@ -49,6 +50,7 @@ class DataSpec(_Spec, frozen=True):
     shots: str | list[str] | None = None
     columns: list[str] | None = None
     delimiter: str | None = None
+    where: dict[str, Any] = field(default_factory=dict)
     seed: int | None = None
     size: int | None = None
     args: dict[str, Any] = field(default_factory=dict)
@@ -148,7 +150,13 @@ class ScoringSpec(_Spec, frozen=True):
 
 
 class TaskSpec(_Spec, frozen=True):
-    """A task file."""
+    """A task file.
+
+    Attributes:
+        each: values that its templates see; where there are several of a name, the file makes a task of each (`tasks/each.py`).
+        groups: keys of `each` by whose values its tasks form groups.
+        aggregate: what a file with `each` comes to: the mean over its `tasks`, or over all `items`.
+    """
 
     task: str
     data: DataSpec
@@ -168,6 +176,9 @@ class TaskSpec(_Spec, frozen=True):
     chance: float | None = None
     human: float | None = None
     variant_of: str = ""
+    each: dict[str, Any] | list[dict[str, Any]] | None = None
+    groups: list[str] = field(default_factory=list)
+    aggregate: Literal["tasks", "items"] = "tasks"
 
 
 class SuiteEntry(_Spec, frozen=True):
@@ -178,10 +189,15 @@ class SuiteEntry(_Spec, frozen=True):
 
 
 class SuiteSpec(_Spec, frozen=True):
-    """A suite file: tasks under one protocol. A `task` entry may also name another suite."""
+    """A suite file: tasks under one protocol. A `task` entry may also name another suite.
+
+    Attributes:
+        groups: name to tasks, suites or other groups of the suite that have a number together.
+    """
 
     suite: str
     tasks: list[SuiteEntry]
+    groups: dict[str, list[str]] = field(default_factory=dict)
     title: str = ""
     description: str = ""
     version: int = 1

@@ -24,14 +24,16 @@ class Aggregate(Struct, frozen=True):
     """A number of a group: the mean of a metric over its leaf tasks.
 
     Attributes:
-        metric: its name, without a filter.
+        metric: its name, without a filter; empty: the main metric, and after it every other that all tasks have.
         filters: under which filters; None: under each that occurs.
         weight_by_size: whether a task counts by its number of items.
+        by_weight: whether it counts by its weight in the suite instead.
     """
 
     metric: str
     filters: tuple[str, ...] | None = None
     weight_by_size: bool = True
+    by_weight: bool = False
 
 
 class Group(Struct, frozen=True):

@@ -62,14 +62,17 @@ class Task:
         self._load(task_spec_from_mapping(keys, where), Path(base) if base else Path.cwd(), "python", where)
 
     @classmethod
-    def from_spec(cls, spec: TaskSpec, base: Path, source: str, where: str) -> Task:
-        """A task from its file's contents; paths are relative to `base`, messages begin with `where`."""
+    def from_spec(cls, spec: TaskSpec, base: Path, source: str, where: str, data: str | None = None) -> Task:
+        """A task from its file's contents; paths are relative to `base`, messages begin with `where`, `data` is the map of data sets."""
         task = cls.__new__(cls)
-        task._load(spec, base, source, where)
+        task._load(spec, base, source, where, data)
         return task
 
-    def _load(self, spec: TaskSpec, base: Path, source: str, where: str) -> None:
-        rows = read_rows(spec.data, base, where)
+    def _load(self, spec: TaskSpec, base: Path, source: str, where: str, data: str | None = None) -> None:
+        rows = read_rows(spec.data, base, where, data)
+        if isinstance(spec.each, dict):  # seen like columns
+            rows.rows = [{**row, **spec.each} for row in rows.rows]
+            rows.shots = None if rows.shots is None else [{**row, **spec.each} for row in rows.shots]
         choice = spec.response.kind == "choice"
         items = build_items(rows.rows, spec.item, choice=choice, where=where, row_name=rows.where)
         if not items:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from operator import itemgetter
@@ -12,6 +13,8 @@ from proctor.errors import TaskError, nearest
 if TYPE_CHECKING:
     from jinja2 import nodes
     from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+_ALONE = re.compile(r"\{\{((?:(?!\{\{|\}\}|\{%).)*)\}\}", re.DOTALL)
 
 
 @lru_cache(maxsize=1)
@@ -75,6 +78,35 @@ class Template:
             return "".join(self._compiled.root_render_func(context))
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
             raise TaskError(f"{self.where}: the template fails on an item: {type(error).__name__}: {error}") from None
+
+
+class Value:
+    """A template that keeps the type of what it names: `{{ expression }}` alone is that value, anything else a text.
+
+    Args:
+        source: Jinja text.
+        where: file and key, for messages.
+
+    Raises:
+        TaskError: the text is not a template.
+    """
+
+    def __init__(self, source: str, where: str) -> None:
+        self.template = Template(source, where)
+        alone = _ALONE.fullmatch(source)
+        self._expression = _environment().compile_expression(alone[1], undefined_to_none=False) if alone else None
+
+    def of(self, values: Mapping[str, Any]) -> Any:
+        """The value. Raises `TaskError` for a name that is not among `values`, or where the expression fails."""
+        if self._expression is None:
+            return self.template.render(values)
+        from jinja2 import TemplateError, Undefined
+
+        try:
+            value = self._expression(**values)
+        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError):
+            value = Undefined()
+        return self.template.render(values) if isinstance(value, Undefined) else value  # which says what is wrong
 
 
 def _fill_in(tree: nodes.Template) -> Callable[[Mapping[str, Any]], str] | None:

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import inspect
 
 from proctor.errors import TaskError, nearest
+from proctor.tasks.each import check_many, combinations, file_name, with_values
 from proctor.tasks.rules import KeyProblemError, check_suite, check_task
 from proctor.tasks.spec import SuiteSpec, TaskSpec
 from proctor.tasks.strict_yaml import Node, YamlError, describe, plain, read_nodes
@@ -22,7 +23,7 @@ from proctor.tasks.strict_yaml import Node, YamlError, describe, plain, read_nod
 T = TypeVar("T", bound=msgspec.Struct)
 
 _LISTS = {
-    "": ("capabilities", "languages"),
+    "": ("capabilities", "languages", "groups"),
     "response": ("stop",),
     "scoring": ("extract", "metrics"),
     "item": ("metadata",),
@@ -42,6 +43,14 @@ def read_yaml(path: Path, type: type[T], what: str) -> T:  # noqa: A002 - the fi
     Raises:
         TaskError: the file cannot be read, is not strict YAML, or does not fit the format.
     """
+    root, value = _read(path, what)
+    try:
+        return _convert(value, type)
+    except KeyProblemError as problem:
+        raise TaskError(f"{path}:{_line(root, problem)}: {problem}") from None
+
+
+def _read(path: Path, what: str) -> tuple[Node, dict[str, Any]]:
     try:
         root = read_nodes(path)
         value = plain(root)
@@ -54,8 +63,36 @@ def read_yaml(path: Path, type: type[T], what: str) -> T:  # noqa: A002 - the fi
         raise TaskError(f"{path}:{error.line}: {error.message}") from None
     if not isinstance(value, dict):
         raise TaskError(f"{path}:{root.line}: expected a mapping (`key: value` lines) that describes a {what}, got {describe(value)}")
+    return root, value
+
+
+class TaskFile(msgspec.Struct, frozen=True):
+    """A task file.
+
+    Attributes:
+        name, title: of the whole.
+        specs: its tasks, one unless it has `each`.
+        many: whether it has `each`.
+    """
+
+    name: str
+    title: str
+    specs: list[TaskSpec]
+    many: bool
+
+
+def read_task_file(path: Path) -> TaskFile:
+    """The task file at `path`. Raises `TaskError` as `read_yaml`, and where the tasks of `each` cannot be."""
+    root, value = _read(path, "task")
     try:
-        return _convert(value, type)
+        if "each" not in value:
+            spec: TaskSpec = _convert(value, TaskSpec)
+            return TaskFile(spec.task, spec.title, [spec], False)
+        specs = [_convert(with_values(value, values), TaskSpec) for values in combinations(value["each"])]
+        task = str(value.get("task", ""))
+        check_many(task, specs)
+        title = value.get("title", "")
+        return TaskFile(file_name(task), title.partition("{{")[0].rstrip(" :,–-(") if isinstance(title, str) else "", specs, True)
     except KeyProblemError as problem:
         raise TaskError(f"{path}:{_line(root, problem)}: {problem}") from None
 
@@ -183,10 +220,8 @@ def _unknown_key(key: str, type_: Any, path: tuple[str | int, ...]) -> KeyProble
     fields = _fields(type_)
     if not path and type_ is TaskSpec and key == "suite":
         return KeyProblemError((key,), "unknown key: this is a suite file, expected a task file", at_key=True)
-    hint = nearest(key, fields)
-    for name, field in fields.items():
-        if not hint and isinstance(field.type, inspect.StructType) and key in _fields(field.type.cls):
-            hint = f"; did you mean '{name}.{key}'?"
+    inside = [name for name, field in fields.items() if isinstance(field.type, inspect.StructType) and key in _fields(field.type.cls)]
+    hint = f"; did you mean '{inside[0]}.{key}'?" if inside else nearest(key, fields)
     return KeyProblemError((*path, key), f"unknown key{hint}{'' if hint else ';'} valid keys: {', '.join(fields)}", at_key=True, quote=True)
 
 

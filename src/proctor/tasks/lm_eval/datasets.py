@@ -1,13 +1,4 @@
-"""The documents of a task: from the hub, from files that the task names, or from where `--data` says.
-
-A map of data sets is a YAML file: what a task calls `dataset_path`, and for each split a file or glob, relative to the map. Where a data
-set has configurations (`dataset_name`), they come between; or one pattern serves all of them.
-
-    cais/mmlu: mmlu/{name}/{split}.jsonl
-    allenai/ai2_arc:
-      ARC-Easy: {train: arc/easy-train.jsonl, test: arc/easy-test.jsonl}
-    gsm8k: {train: gsm8k/train.jsonl, test: gsm8k/test.jsonl}
-"""
+"""The documents of a task: from the hub, from files that the task names, or from where `--data` says (`sources/data_map.py`)."""
 
 from __future__ import annotations
 
@@ -16,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from proctor.errors import DataError, UsageError, nearest
+from proctor.errors import DataError, nearest
 from proctor.tasks.lm_eval.config import Config
 from proctor.tasks.lm_eval.table import Documents, unified
-from proctor.tasks.lm_eval.yaml_files import FunctionRef, parse
+from proctor.tasks.lm_eval.yaml_files import FunctionRef
 from proctor.tasks.sources import Table
+from proctor.tasks.sources.data_map import mapped_files, read_map
 from proctor.tasks.sources.files import format_of, read_files
 
 _LOCAL = ("json", "csv", "parquet", "text")
@@ -64,10 +56,13 @@ class Splits:
         if config.custom_dataset is not None:
             return self._of_function(name), f"made by {config.custom_dataset.name}"
         path = config.dataset_path or ""
-        mapped = _mapped(read_map(self._data), path, config.dataset_name, name) if self._data else None
+        mapped = mapped_files(read_map(self._data), path, config.dataset_name, name) if self._data else None
         if mapped is not None:
-            base = Path(self._data or "").parent
-            return _documents(_tables(mapped, base, {}, key=f"--data: {path}")), f"{path} {name}, from {_named(mapped)}"
+            reading = {"column_names": mapped.columns, "delimiter": mapped.delimiter}
+            tables = _tables(mapped.patterns, Path(self._data or "").parent, reading, key=f"--data: {path}")
+            for table in tables:
+                table.rows = [mapped.made_of(row) for row in table.rows]
+            return _documents(tables), f"{path} {name}, from {mapped.shown}"
         kwargs = {key: value for key, value in config.dataset_kwargs.items() if key not in _PASSED_OVER}
         if path in _LOCAL or Path(path).is_dir():
             return self._of_files(path, name, kwargs)
@@ -171,51 +166,3 @@ _KINDS: tuple[tuple[Callable[[str], Any], Callable[[str], bool]], ...] = (
     (int, functools.partial(_is, int)),
     (float, functools.partial(_is, float)),
 )
-
-
-@functools.lru_cache(maxsize=8)
-def read_map(path: str) -> dict[str, Any]:
-    """A map of data sets. Raises `UsageError` where there is none, or it is no map."""
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise UsageError(f"--data {path}: cannot be read: {error.strerror}") from None
-    value = parse(data, path, str(Path(path).parent))
-    if not isinstance(value, dict):
-        raise UsageError(f"--data {path}: expected a mapping from data sets to files")
-    for name, entry in value.items():
-        if not _fits(entry):
-            raise UsageError(
-                f"--data {path}: '{name}': expected a pattern such as '{{name}}/{{split}}.jsonl', files by split, or files by "
-                f"configuration and split, got {entry!r:.80}"
-            )
-    return {str(name): entry for name, entry in value.items()}
-
-
-def _fits(entry: Any, depth: int = 0) -> bool:
-    if isinstance(entry, str) or (isinstance(entry, list) and all(isinstance(one, str) for one in entry)):
-        return True
-    return isinstance(entry, dict) and depth < 2 and all(_fits(one, depth + 1) for one in entry.values())
-
-
-def _mapped(known: Mapping[str, Any], path: str, name: str | None, split: str) -> Any:
-    """The files of a split; None where the map does not know the data set."""
-    entry = known.get(path)
-    if entry is None:
-        return None
-    where = f"the map of data sets: {path}"
-    if isinstance(entry, dict):
-        nested = [key for key, value in entry.items() if isinstance(value, dict)]
-        if name in entry and (nested or split not in entry):
-            entry, where = entry[name], f"{where}: {name}"
-        elif nested:
-            raise DataError(f"{where}: no configuration '{name}'{nearest(str(name), map(str, entry))}")
-        if isinstance(entry, dict):
-            if split not in entry:
-                raise DataError(f"{where}: no split '{split}'{nearest(split, map(str, entry)) or ';'} splits: {', '.join(map(str, entry))}")
-            entry = entry[split]
-    fields = {"name": name or "default", "split": split}
-    try:
-        return [one.format(**fields) for one in entry] if isinstance(entry, list) else entry.format(**fields)
-    except (KeyError, IndexError, ValueError):
-        raise DataError(f"{where}: a pattern may name {{name}} and {{split}}, got {entry!r:.80}") from None

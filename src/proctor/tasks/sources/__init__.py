@@ -16,7 +16,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from proctor.errors import DataError
+from proctor.errors import DataError, nearest
 from proctor.tasks.spec import DataSpec
 
 
@@ -60,20 +60,25 @@ class Rows(Struct):
         return f"{table.name} line {table.lines[at]}" if table.lines is not None else f"{table.name} row {at + 1}"
 
 
-def read_rows(spec: DataSpec, base: Path, where: str) -> Rows:
+def read_rows(spec: DataSpec, base: Path, where: str, data: str | None = None) -> Rows:
     """The rows that a task's `data` names.
 
     Args:
         spec: `data` of the task file.
         base: folder that relative paths start from.
         where: the task file (or task) as messages name it.
+        data: the file that says where data sets of the hub lie on this machine (`data_map.py`); None: there is none.
 
     Raises:
         DataError: what is named does not exist or cannot be read.
         MissingExtra: an optional package is needed for the source.
     """
     try:
-        tables, shots, origin = _read(spec, base)
+        tables, shots, origin = _read(spec, base, data)
+        if spec.where:
+            tables = [_those(table, spec.where) for table in tables]
+            shots = _those(Table("data.shots", shots), spec.where).rows if shots is not None else None
+            origin = f"{origin}, where {' and '.join(f'{column} is {_listed(value)}' for column, value in spec.where.items())}"
     except DataError as error:
         raise DataError(f"{where}: {error}") from None
     rows = [row for table in tables for row in table.rows]
@@ -82,11 +87,11 @@ def read_rows(spec: DataSpec, base: Path, where: str) -> Rows:
     return Rows(rows, shots, origin, tables)
 
 
-def _read(spec: DataSpec, base: Path) -> tuple[list[Table], list[dict[str, Any]] | None, str]:
-    from proctor.tasks.sources import files, hub, packages, python_source
+def _read(spec: DataSpec, base: Path, data: str | None) -> tuple[list[Table], list[dict[str, Any]] | None, str]:
+    from proctor.tasks.sources import data_map, files, hub, packages, python_source
 
     if spec.hub is not None:
-        return hub.read_hub(spec)
+        return (data_map.read_mapped(spec, data) if data else None) or hub.read_hub(spec)
     shots = None
     if spec.shots is not None:
         shots = [row for table in files.read_files(spec.shots, base, "data.shots", spec.columns, spec.delimiter) for row in table.rows]
@@ -103,6 +108,25 @@ def _read(spec: DataSpec, base: Path) -> tuple[list[Table], list[dict[str, Any]]
     else:
         table, origin = Table("data.items", plain_rows(spec.items or [], "data.items")), "rows in the task file"
     return [table], shots, origin
+
+
+def _those(table: Table, where: Mapping[str, Any]) -> Table:
+    """The rows of a table whose columns hold the values asked for; `1` and `"1"` are one value."""
+    wanted = {column: {str(one) for one in (value if isinstance(value, list) else [value])} for column, value in where.items()}
+    kept = []
+    for index, row in enumerate(table.rows):
+        for column in wanted:
+            if column not in row:
+                name = f"{table.name} row {index + 1}"
+                raise DataError(f"data.where: {name} has no column '{column}'{nearest(column, row) or ';'} columns: {', '.join(row)}")
+        if all(str(row[column]) in values for column, values in wanted.items()):
+            kept.append(index)
+    lines = None if table.lines is None else [table.lines[index] for index in kept]
+    return Table(table.name, [table.rows[index] for index in kept], lines)
+
+
+def _listed(value: Any) -> str:
+    return " or ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def plain_rows(rows: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
