@@ -80,12 +80,14 @@ class Scorer(abc.ABC):
         default_extract: how the answer is found where the task file does not say; same form as `scoring.extract`.
         unanswered: the values of an attempt without an answer (unparsed, refused, failed).
         judged: whether it has judges asked (`steps`).
+        conversation: whether it scores every turn of a conversation, and so is asked (with the answer "") even where the last has none.
     """
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     default_extract: ClassVar[tuple[Any, ...]] = ("text",)
     judged: ClassVar[bool] = False
+    conversation: ClassVar[bool] = False
     metrics: tuple[Metric, ...]
 
     @abc.abstractmethod

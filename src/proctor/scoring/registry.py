@@ -31,6 +31,7 @@ SCORERS = {
     "perplexity": "proctor.scoring.perplexity:Perplexity",
     "constraints": "proctor.scoring.constraints:Constraints",
     "ifeval": "proctor.scoring.ifeval.scorer:Ifeval",
+    "ifeval_turns": "proctor.scoring.ifeval.turns:IfevalTurns",
     "code_tests": "proctor.scoring.code:CodeTests",
     "python": "proctor.scoring.functions:PythonFunction",
     "gym": "proctor.scoring.functions:Gym",

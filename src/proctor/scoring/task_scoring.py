@@ -96,7 +96,7 @@ class TaskScoring:
                 return Score("failed", self._unanswered(item), None, f"{one.name}: {one.response.error or 'no answer'}")
         last = response.turns[-1]
         if last.finish == "refused":
-            return Score("refused", self._unanswered(item), None, last.error or "refused by the provider")
+            return Score("refused", self._refused(item, response), None, last.error or "refused by the provider")
         if self._kind in ("choice", "perplexity"):
             return self._score_likelihood(item, request, response)
         return self._score_text(item, response)
@@ -154,10 +154,10 @@ class TaskScoring:
         for part in self._parts:
             extraction = part.extractor(text, item) if text is not None else extract.NOTHING
             found.append(extraction)
-            if extraction.answer is None:
+            if extraction.answer is None and not part.scorer.conversation:
                 values.update(part.scorer.unanswered(item))
                 continue
-            measured = part.scorer.measure(extraction.answer, item, response)
+            measured = part.scorer.measure(extraction.answer or "", item, response)
             values.update(measured.values)
             reasons.append(measured.reason)
         first = found[0]
@@ -165,6 +165,14 @@ class TaskScoring:
             why = f"no answer found by: {self._parts[0].extractor}" if text is not None else "the thinking never ended"
             reasons.insert(0, why if (last.text or "").strip() else "the response is empty")
         return Score(_state(first, text or "", last), values, first.answer, "; ".join(filter(None, reasons)))
+
+    def _refused(self, item: Item, response: Response) -> dict[str, float]:
+        """Values where the provider refused the last turn: of the conversation before it where a scorer looks at that."""
+        values: dict[str, float] = {}
+        for part in self._parts:
+            looks = part.scorer.conversation
+            values.update(part.scorer.measure("", item, response).values if looks else part.scorer.unanswered(item))
+        return values
 
     def _unanswered(self, item: Item) -> dict[str, float]:
         values: dict[str, float] = {}

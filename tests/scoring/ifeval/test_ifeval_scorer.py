@@ -3,7 +3,7 @@ import json
 import pytest
 
 from proctor import Task
-from proctor.errors import DataError, ProctorError
+from proctor.errors import DataError, MissingExtra, ProctorError
 from proctor.scoring.ifeval.scorer import Ifeval
 from proctor.types import Generate, Item, Prompt, Response
 
@@ -65,3 +65,9 @@ def test_targets_are_checked_before_anything_is_asked(target, words):
         Ifeval().measure("x", Item("1", {}, target=target), Response())
     with pytest.raises(ProctorError, match="ifeval"):
         Task(task="t", data=[{"id": "1", "q": "?", "target": target}], prompt="{{ q }}", scoring="ifeval")
+
+
+def test_missing_packages_are_named(monkeypatch):
+    monkeypatch.setattr("proctor.scoring.ifeval.languages.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r"proctor-eval\[ifeval\]"):
+        Ifeval()

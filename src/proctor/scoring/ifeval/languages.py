@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import cache, lru_cache
+from importlib.util import find_spec
 from typing import Any
 
 from proctor.errors import MissingExtra
@@ -23,7 +24,8 @@ _HAN_PUNCTUATION = re.compile(r"[\\.!?．/_,{}<>:;$%^&*(+\"'—！，。？、`~
 
 def require() -> None:
     """Raise `MissingExtra` where the packages that the checks need are not installed."""
-    _ = _sentence_splitter(), _detector_factory()
+    if not all(find_spec(name) for name in ("punkt", "nltk", "langdetect", "emoji")):
+        raise MissingExtra("the scorer 'ifeval'", "ifeval")
 
 
 @lru_cache(maxsize=256)
@@ -71,19 +73,15 @@ def capital_words(text: str) -> int:
 
 @cache
 def _sentence_splitter() -> Any:
-    try:
-        import punkt
-    except ImportError:
-        raise MissingExtra("the scorer 'ifeval'", "ifeval") from None
+    import punkt
+
     return punkt.PunktSentenceTokenizer(punkt.load_model("english"))
 
 
 @cache
 def _detector_factory() -> Any:
-    try:
-        from langdetect.detector_factory import PROFILES_DIRECTORY, DetectorFactory
-    except ImportError:
-        raise MissingExtra("the scorer 'ifeval'", "ifeval") from None
+    from langdetect.detector_factory import PROFILES_DIRECTORY, DetectorFactory
+
     factory = DetectorFactory()
     factory.seed = 0  # of this factory only: the class's own is for everybody in the process
     factory.load_profile(PROFILES_DIRECTORY)

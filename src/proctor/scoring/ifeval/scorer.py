@@ -64,7 +64,10 @@ class Ifeval(Scorer):
         return Measured(_values(strict, loose), f"broken: {', '.join(broken)}" if broken else "")
 
     def unanswered(self, item: Item) -> dict[str, float]:
-        none = [False] * len(instructions(item.target))
+        try:
+            none = [False] * len(instructions(item.target))
+        except ValueError:  # results of another program, brought in without it
+            return super().unanswered(item)
         return _values(none, none)
 
 
@@ -109,6 +112,8 @@ def _values(strict: list[bool], loose: list[bool]) -> dict[str, float]:
     return {
         "prompt_strict": float(all(strict)),
         "prompt_loose": float(all(loose)),
+        "inst_strict": sum(strict) / len(strict),
+        "inst_loose": sum(loose) / len(loose),
         "kept_strict": float(sum(strict)),
         "kept_loose": float(sum(loose)),
         "instructions": float(len(strict)),
