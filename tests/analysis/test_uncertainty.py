@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from proctor.analysis.uncertainty import bootstrap_weights, cluster_codes, item_means, mean_with_stderr, metric_estimate
+from proctor.analysis.uncertainty import (
+    bootstrap_weights,
+    cluster_codes,
+    item_means,
+    mean_with_stderr,
+    metric_estimate,
+    metric_estimates,
+)
 
 SCORES = [1, 1, 0, 1, 0, 1, 1, 1, 0, 1]
 CLUSTERS = ["a", "a", "a", "b", "b", "b", "c", "c", "d", "d"]
@@ -206,3 +213,13 @@ def test_intervals_cover_what_they_should():
         naive += abs(estimate.value - 0.5) <= 1.96 * mean_with_stderr(values).stderr
     assert 0.93 <= covered / trials <= 0.97
     assert naive / trials < 0.90
+
+
+def test_several_metrics_of_the_same_sums_are_each_as_alone():
+    rng = np.random.default_rng(3)
+    rows, clusters = rng.random((40, 3)), [f"c{i % 9}" for i in range(40)]
+    values = [lambda s: s[..., 0] / s[..., 1], lambda s: s[..., 2] * np.nan, lambda s: s[..., 2] ** 2]
+    together = metric_estimates(rows, values, clusters, seed=5, resamples=300)
+    assert together == [metric_estimate(rows, value, clusters, seed=5, resamples=300) for value in values]
+    assert together[1].value is None
+    assert together[0].stderr > 0

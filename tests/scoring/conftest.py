@@ -28,7 +28,7 @@ def shared_lines(shared: Path) -> Callable[[str], list[dict[str, Any]]]:
 
 @pytest.fixture
 def task_values() -> Callable[..., dict[str, float]]:
-    """Score answers (None: unanswered) against items and give every metric of the task, as a run does."""
+    """Score answers (None: unanswered) against items and give every metric of the task, as a run does; NaN where undefined."""
 
     def values(scorer: Scorer, answers: list[str | None], items: list[Item], responses: list[Response] | None = None) -> dict[str, float]:
         per_attempt: list[dict[str, float]] = []
@@ -39,12 +39,16 @@ def task_values() -> Callable[..., dict[str, float]]:
             else:
                 per_attempt.append(scorer.measure(answer, item, responses[index] if responses else Response()).values)
         names = {name for row in per_attempt for name in row}
-        columns = Columns(
-            answers, [item.target for item in items], {n: np.array([row.get(n, np.nan) for row in per_attempt]) for n in names}
-        )
+        numbers = {n: np.array([row.get(n, np.nan) for row in per_attempt]) for n in names}
+        clusters = [item.group or f"\0{place}" for place, item in enumerate(items)]
+        columns = Columns(answers, [item.target for item in items], numbers, (), clusters)
         result: dict[str, Any] = {}
         for metric in scorer.metrics:
-            if metric.statistics is None:
+            if metric.whole is not None:
+                whole, stderr = metric.whole(columns)
+                assert stderr is None or stderr >= 0
+                result[metric.name] = np.nan if whole is None else whole
+            elif metric.statistics is None:
                 result[metric.name] = float(np.nanmean(columns.values[metric.name]))
             else:
                 assert metric.value is not None

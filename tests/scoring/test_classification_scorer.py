@@ -1,10 +1,14 @@
 import random
 import warnings
 
+import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, cohen_kappa_score, f1_score, matthews_corrcoef
 
+from proctor.errors import TaskError
 from proctor.scoring.classification import Classification
+from proctor.scoring.task_scoring import compile_scoring
+from proctor.tasks.spec import ResponseSpec, ScoringSpec
 from proctor.types import Item
 
 LABELS = ["negative", "neutral", "positive"]
@@ -19,6 +23,10 @@ def reference(truth, said):
             "accuracy": accuracy_score(truth, said),
             "macro_f1": f1_score(truth, said, labels=classes, average="macro"),
             "mcc": matthews_corrcoef(truth, said),
+            "weighted_f1": f1_score(truth, said, labels=classes, average="weighted"),
+            "micro_f1": f1_score(truth, said, labels=classes, average="micro"),
+            "balanced_accuracy": balanced_accuracy_score(truth, said),
+            "kappa": cohen_kappa_score(truth, said),
         }
 
 
@@ -40,12 +48,7 @@ def test_choices_against_scikit_learn(task_values, seed):
     said = [t if draw.random() < 0.5 else draw.randrange(3) for t in truth]
     items = [Item(str(i), {}, ("x", "y", "z"), t) for i, t in enumerate(truth)]
     found = task_values(Classification(), ["ABC"[s] for s in said], items)
-    expected = {
-        "accuracy": accuracy_score(truth, said),
-        "macro_f1": f1_score(truth, said, average="macro"),
-        "mcc": matthews_corrcoef(truth, said),
-    }
-    assert found == pytest.approx(expected, abs=1e-12)
+    assert found == pytest.approx(reference(truth, said), abs=1e-12)
 
 
 def test_choice_never_right_is_still_a_class_as_in_scikit_learn(task_values):
@@ -70,3 +73,26 @@ def test_several_right_labels(task_values):
 def test_bad_targets():
     assert "index of a choice" in Classification().check(Item("1", {}, ("x", "y"), 4))
     assert "must be a text" in Classification().check(Item("1", {}, target=None))
+
+
+def test_main_metric_and_single_labels(task_values):
+    scorer = Classification(main="kappa", each=["N1", "REM", "N4"])
+    assert [m.name for m in scorer.metrics][:2] == ["kappa", "accuracy"]
+    truth, said = ["N1", "N1", "REM", "N2", "N1"], ["N1", "rem", "REM", "N2", "N1"]
+    found = task_values(scorer, said, [Item(str(i), {}, target=t) for i, t in enumerate(truth)])
+    assert found["f1_N1"] == pytest.approx(0.8)
+    assert found["f1_REM"] == pytest.approx(2 / 3)
+    assert np.isnan(found["f1_N4"])  # occurs nowhere
+    # A label that is asked for but never right is no class of the averages.
+    assert found["macro_f1"] == pytest.approx(f1_score(truth, [s.upper() for s in said], average="macro"))
+    with pytest.raises(TaskError, match="each once"):
+        Classification(each=["a", "A"])
+    assert "positions" in Classification(each=["a"]).check(Item("1", {}, ("a", "b"), 0))
+
+
+def test_new_options_leave_old_protocols_alone():
+    def described(entry):
+        return compile_scoring(ScoringSpec(metrics=[entry]), ResponseSpec(), "t.yaml").protocol["scorers"][0]["options"]
+
+    assert described("classification") == described({"classification": {"main": "accuracy"}}) == {}
+    assert described({"classification": {"main": "kappa"}}) == {"main": "kappa"}

@@ -4,6 +4,7 @@ import scipy.stats
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
 from proctor.errors import TaskError
+from proctor.scoring.kendall import tau_b
 from proctor.scoring.regression import Regression
 from proctor.types import Item
 
@@ -19,6 +20,7 @@ def reference(x, y):
         "rmse": root_mean_squared_error(y, x),
         "pearson": scipy.stats.pearsonr(x, y).statistic,
         "spearman": scipy.stats.spearmanr(x, y).statistic,
+        "kendall": scipy.stats.kendalltau(x, y).statistic,
         "ccc": ccc(x, y),
     }
 
@@ -53,11 +55,27 @@ def test_correlation_of_a_constant_is_undefined(task_values):
     found = task_values(Regression(), ["0.1"] * 3, items)
     assert np.isnan(found["pearson"])
     assert np.isnan(found["spearman"])
+    assert np.isnan(found["kendall"])
     assert found["ccc"] == pytest.approx(0)
 
 
 def test_main_metric_and_options():
-    assert [m.name for m in Regression(main="spearman").metrics] == ["spearman", "mae", "rmse", "pearson", "ccc", "answered"]
+    assert [m.name for m in Regression(main="spearman").metrics] == ["spearman", "mae", "rmse", "pearson", "kendall", "ccc", "answered"]
     with pytest.raises(TaskError, match="finite"):
         Regression(missing=float("inf"))
     assert "must be a number" in Regression().check(Item("1", {}, target="high"))
+
+
+@pytest.mark.parametrize(("n", "levels"), [(7, 3), (40, 4), (61, 1000)])
+def test_kendall_by_leaving_out(n, levels):
+    draw = np.random.default_rng(n)
+    x = draw.integers(0, levels, n).astype(float)
+    y = x + draw.integers(-levels // 2, levels // 2 + 1, n)
+    value, stderr = tau_b(x, y)
+    assert value == pytest.approx(scipy.stats.kendalltau(x, y).statistic, abs=1e-12)
+    without = np.array([scipy.stats.kendalltau(np.delete(x, i), np.delete(y, i)).statistic for i in range(n)])
+    assert stderr == pytest.approx(np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum()), rel=1e-9)
+    assert tau_b(x, y, np.arange(n)) == pytest.approx((value, stderr))
+    # Every pair twice, as one cluster: no more sure than of each once.
+    twice = tau_b(np.repeat(x, 2), np.repeat(y, 2), np.repeat(np.arange(n), 2))
+    assert twice[1] == pytest.approx(stderr, rel=0.2)

@@ -104,6 +104,21 @@ def metric_estimate(
         clusters: shape (n,); with epochs, the item (or its cluster) of each attempt. An empty name is a cluster of its own.
         seed, resamples: of the bootstrap; the same seed gives the same standard error.
     """
+    return metric_estimates(statistics, [value], clusters, seed=seed, resamples=resamples)[0]
+
+
+def metric_estimates(
+    statistics: ArrayLike,
+    values: Sequence[Callable[[NDArray[np.float64]], NDArray[np.float64]]],
+    clusters: Clusters = None,
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> list[Estimate]:
+    """Several metrics of the same summed statistics (accuracy, F1 and kappa of one table of counts): the sample is drawn once for all.
+
+    Each gets what `metric_estimate` gives it alone. Arguments as there; `values` are its `value`s.
+    """
     import numpy as np
 
     array = np.asarray(statistics, dtype=np.float64)
@@ -112,25 +127,33 @@ def metric_estimate(
     array = array[kept]
     n, k = array.shape
     if n == 0:
-        return Estimate(None, None, 0, 0)
+        return [Estimate(None, None, 0, 0) for _ in values]
     sums = np.zeros((n_groups, k))
     np.add.at(sums, codes, array)
+    total = sums.sum(axis=0)
     with np.errstate(all="ignore"):
-        number = float(value(sums.sum(axis=0)))
-    if not math.isfinite(number):
-        return Estimate(None, None, n, n_groups)
-    if n_groups < 2:
-        return Estimate(number, None, n, n_groups)
-
-    drawn: list[NDArray[np.float64]] = []
-    for weights in bootstrap_weights(n_groups, resamples, seed):
+        numbers = [float(value(total)) for value in values]
+    wanted = [place for place, number in enumerate(numbers) if math.isfinite(number) and n_groups > 1]
+    drawn: dict[int, list[NDArray[np.float64]]] = {place: [] for place in wanted}
+    for weights in bootstrap_weights(n_groups, resamples, seed) if wanted else ():
+        resampled = weights @ sums
         with np.errstate(all="ignore"):
-            drawn.append(np.asarray(value(weights @ sums), dtype=np.float64))
-    values = np.concatenate(drawn)
+            for place in wanted:
+                drawn[place].append(np.asarray(values[place](resampled), dtype=np.float64))
+    found = []
+    for place, number in enumerate(numbers):
+        stderr = _spread(np.concatenate(drawn[place]), n_groups, resamples) if place in drawn else None
+        found.append(Estimate(number if math.isfinite(number) else None, stderr, n, n_groups))
+    return found
+
+
+def _spread(values: NDArray[np.float64], groups: int, resamples: int) -> float | None:
+    import numpy as np
+
     values = values[np.isfinite(values)]
     if len(values) < max(2, resamples // 2):  # mostly undefined: what is left says little about the spread
-        return Estimate(number, None, n, n_groups)
-    return Estimate(number, float(values.std(ddof=1)) * math.sqrt(n_groups / (n_groups - 1)), n, n_groups)
+        return None
+    return float(values.std(ddof=1)) * math.sqrt(groups / (groups - 1))
 
 
 def bootstrap_weights(groups: int, resamples: int, seed: int, width: int = 0) -> Iterator[NDArray[np.float64]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from proctor.analysis.uncertainty import Estimate, item_means, mean_with_stderr, metric_estimate
+from proctor.analysis.uncertainty import Estimate, item_means, mean_with_stderr, metric_estimates
 from proctor.results.epoch_metrics import epoch_metrics
 from proctor.results.manifest import MetricResult, TaskResult
 from proctor.scoring.base import Columns, Metric
@@ -38,7 +38,8 @@ class Summary:
         self.item_of = array("q")
         self.values: dict[str, array[float]] = {}  # by name, one for each attempt; NaN where it has none
         self.raw: list[dict[str, Any]] = []  # of tasks whose attempts have no score of their own
-        self._answers_used = any(metric.statistics for metric in task.scoring.metrics) or (task.epochs > 1 and _votes(task))
+        over_all = any(metric.statistics or (metric.whole and task.scoring.by_attempt) for metric in task.scoring.metrics)
+        self._answers_used = over_all or (task.epochs > 1 and _votes(task))
         self.answers: list[str | None] = []
         self.targets: list[Any] = []
         self.seconds = 0.0
@@ -82,10 +83,11 @@ class Summary:
     def result(self) -> TaskResult:
         """The task's result over what was added."""
         spec = self.task.spec
+        estimates = zip(self.task.scoring.metrics, self._estimates(), strict=True)
         return TaskResult(
             task=spec.task,
             protocol_hash=self.task.protocol_hash,
-            metrics=[*(_result(metric, self._estimate(metric)) for metric in self.task.scoring.metrics), *self._over_epochs()],
+            metrics=[*(_result(metric, estimate) for metric, estimate in estimates), *self._over_epochs()],
             items=len(self.items),
             attempts=len(self.item_of),
             states=dict(self.states),
@@ -114,24 +116,44 @@ class Summary:
             variant_of=spec.variant_of,
         )
 
-    def _estimate(self, metric: Metric) -> Estimate:
+    def _estimates(self) -> list[Estimate]:
+        """Of each metric of the task, in order. Metrics of the same statistics share their resamples."""
+        metrics = self.task.scoring.metrics
+        columns = self._columns() if any(not metric.is_mean for metric in metrics) else None
+        summed: dict[Any, list[int]] = {}
+        found: list[Estimate | None] = []
+        for place, metric in enumerate(metrics):
+            if metric.statistics is not None and metric.value is not None:
+                summed.setdefault(metric.statistics, []).append(place)
+                found.append(None)
+            else:
+                found.append(self._mean(metric) if columns is None or metric.is_mean else self._whole(metric, columns))
+        for statistics, places in summed.items():
+            assert columns is not None
+            values = [metrics[place].value for place in places]
+            estimates = metric_estimates(statistics(columns), [value for value in values if value is not None], columns.clusters)
+            for place, estimate in zip(places, estimates, strict=True):
+                found[place] = estimate
+        return [one for one in found if one is not None]
+
+    def _columns(self) -> Columns:
         import numpy as np
 
-        if metric.is_mean:
-            estimate = mean_with_stderr(item_means(self._values(metric.name), self.item_of, len(self.items)), self.groups)
-            return estimate if metric.stderr else replace(estimate, stderr=None)
         numbers = {name: np.array(self.values[name]) for name in sorted(self.values)}
-        columns = Columns(self.answers, self.targets, numbers, self.raw)
-        if metric.whole is not None:
-            value, stderr = metric.whole(columns)
-            value = value if value is not None and math.isfinite(value) else None
-            return Estimate(value, stderr, len(self.items), len(self.items))
-        if metric.statistics is None or metric.value is None:
-            raise TypeError(f"metric '{metric.name}' has statistics but no value of them")
-        statistics = metric.statistics(columns)
         # Attempts of one item, and items of one group, are drawn together.
         clusters = [self.groups[index] or f"\0{index}" for index in self.item_of]
-        return metric_estimate(statistics, metric.value, clusters)
+        return Columns(self.answers, self.targets, numbers, self.raw, clusters)
+
+    def _mean(self, metric: Metric) -> Estimate:
+        estimate = mean_with_stderr(item_means(self._values(metric.name), self.item_of, len(self.items)), self.groups)
+        return estimate if metric.stderr else replace(estimate, stderr=None)
+
+    def _whole(self, metric: Metric, columns: Columns) -> Estimate:
+        if metric.whole is None:
+            raise TypeError(f"metric '{metric.name}' has statistics but no value of them")
+        value, stderr = metric.whole(columns)
+        value = value if value is not None and math.isfinite(value) else None
+        return Estimate(value, stderr, len(self.items), len(self.items))
 
     def _values(self, name: str) -> NDArray[np.float64]:
         import numpy as np

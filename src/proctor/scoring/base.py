@@ -23,12 +23,15 @@ class Columns(Struct, frozen=True):
         targets: the items' targets.
         values: metric or statistic name to numbers (NaN where an attempt has none), shape (attempts,).
         raw: what each attempt's score holds as `raw`.
+        clusters: the independent draw each attempt belongs to, by name: its item's group, or where it has none the item. Empty: each
+            attempt is one.
     """
 
     answers: list[str | None]
     targets: list[Any]
     values: dict[str, NDArray[np.float64]]
     raw: Sequence[dict[str, Any]] = ()
+    clusters: Sequence[str] = ()
 
 
 class Metric(Struct, frozen=True):
@@ -44,8 +47,8 @@ class Metric(Struct, frozen=True):
         bounds: worst and best value (by value, low first); None where unbounded. A composite needs them.
         statistics: Columns -> array (attempts, k) of additive statistics.
         value: array (..., k) of summed statistics -> array (...) of the metric.
-        whole: Columns -> value and standard error (None where undefined), of a metric that no sums give: a median, somebody else's
-            function of all attempts.
+        whole: Columns -> value and standard error (None where undefined), of a metric that no sums give: a median, an area under a curve,
+            somebody else's function of all attempts.
         stderr: whether the mean is given a standard error.
     """
 
@@ -77,6 +80,7 @@ class Scorer(abc.ABC):
         name: as written in a task file.
         version: raised when the same answer would get another number; part of the protocol hash.
         metrics: what it reports; the first is the main one.
+        late_options: options that were added after the scorer; at their default they are no part of the protocol, so that hashes stay.
         default_extract: how the answer is found where the task file does not say; same form as `scoring.extract`.
         unanswered: the values of an attempt without an answer (unparsed, refused, failed).
         judged: whether it has judges asked (`steps`).
@@ -85,7 +89,8 @@ class Scorer(abc.ABC):
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
-    default_extract: ClassVar[tuple[Any, ...]] = ("text",)
+    late_options: ClassVar[frozenset[str]] = frozenset()
+    default_extract: tuple[Any, ...] = ("text",)
     judged: ClassVar[bool] = False
     conversation: ClassVar[bool] = False
     metrics: tuple[Metric, ...]
@@ -124,3 +129,12 @@ class Extraction(Struct, frozen=True):
 
     answer: str | None
     needs_end: bool = field(default=False)
+
+
+def cluster_numbers(columns: Columns, kept: NDArray[np.bool_]) -> NDArray[np.int64] | None:
+    """The clusters of the attempts that are kept, as whole numbers from 0; None where nothing says that some belong together."""
+    import numpy as np
+
+    if not columns.clusters:
+        return None
+    return np.unique(np.asarray(columns.clusters, dtype=object)[kept], return_inverse=True)[1].astype(np.int64)

@@ -1,13 +1,25 @@
-"""Labelling: accuracy, macro-averaged F1 and Matthews' correlation over classes."""
+"""Labelling: accuracy, F1 in its averages, balanced accuracy, Cohen's kappa and Matthews' correlation over classes."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
-from proctor.errors import DataError
+from proctor.errors import DataError, TaskError
 from proctor.scoring.base import Columns, Measured, Metric, Scorer
 from proctor.scoring.choice import right_choices
+from proctor.scoring.confusion import (
+    balanced_accuracy,
+    confusion_rows,
+    kappa,
+    macro_f1,
+    mcc,
+    micro_f1,
+    one_f1,
+    weighted_f1,
+)
 from proctor.scoring.letters import choice_index, choice_label
 from proctor.scoring.text import accepted
 from proctor.types import Item, Response
@@ -16,33 +28,68 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_ORDER = ("accuracy", "macro_f1", "mcc", "weighted_f1", "micro_f1", "balanced_accuracy", "kappa")
 
-def _label(text: str) -> str:
+
+def plain_label(text: str) -> str:
+    """A label without case, surrounding punctuation and extra white space."""
     return " ".join(text.split()).strip(" .\"'*`").casefold()
 
 
 class Classification(Scorer):
-    """Accuracy, macro F1 and Matthews' correlation coefficient (mcc) of answers that are labels.
+    """Accuracy and, over the whole sample, F1 (macro, weighted, micro), balanced accuracy, Cohen's kappa and Matthews' correlation (mcc).
 
     For items with choices the classes are the choices' positions. Otherwise the target is the label (or a list of them, any of which is
     right), compared without case, surrounding punctuation and extra white space; the classes are the labels that occur as targets.
 
     An answer that is no class, and an attempt without an answer, is a prediction of no class: wrong, a miss for its true class, a false
     alarm for none. Macro F1 is the plain mean of F1 over the classes that occur in truth or prediction. Where every prediction is a class
-    this is scikit-learn's `f1_score(average="macro")`; mcc is its `matthews_corrcoef`, with "no class" as one more predicted label. Where
-    several classes are right the true one is the answer if it is among them, else the first.
+    this is scikit-learn's `f1_score(average="macro")`; so are weighted and micro F1, `balanced_accuracy_score`, `cohen_kappa_score` and
+    `matthews_corrcoef`, the last two with "no class" as one more predicted label. Where several classes are right the true one is the
+    answer if it is among them, else the first.
+
+    Args:
+        main: the main metric; default accuracy.
+        each: labels whose own F1 is reported too, as `f1_LABEL`.
     """
 
     name = "classification"
+    late_options = frozenset({"main", "each"})
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        main: Literal["accuracy", "macro_f1", "mcc", "weighted_f1", "micro_f1", "balanced_accuracy", "kappa"] = "accuracy",
+        each: list[str] | None = None,
+    ) -> None:
+        alone = [plain_label(label) for label in each or ()]
+        if len(set(alone)) < len(alone) or "" in alone:
+            raise TaskError(f"classification.each must name labels, each once, not {each}")
+        counts: Callable[[Columns], NDArray[np.float64]] = partial(_counts, always=tuple(alone))
+
+        def over_all(name: str, value: Callable[[NDArray[np.float64]], NDArray[np.float64]], low: float = 0.0) -> Metric:
+            return Metric(name, bounds=(low, 1.0), statistics=counts, value=value)
+
+        made = {
+            "accuracy": Metric("accuracy"),
+            "macro_f1": over_all("macro_f1", macro_f1),
+            "mcc": over_all("mcc", mcc, -1.0),
+            "weighted_f1": over_all("weighted_f1", weighted_f1),
+            "micro_f1": over_all("micro_f1", micro_f1),
+            "balanced_accuracy": over_all("balanced_accuracy", balanced_accuracy),
+            "kappa": over_all("kappa", kappa, -1.0),
+        }
+        self._each = tuple(alone)
         self.metrics = (
-            Metric("accuracy"),
-            Metric("macro_f1", statistics=_counts, value=_macro_f1),
-            Metric("mcc", bounds=(-1.0, 1.0), statistics=_counts, value=_mcc),
+            made[main],
+            *(made[name] for name in _ORDER if name != main),
+            # The labels of `each` are the first classes: see `_counts`.
+            *(over_all(f"f1_{label}", partial(one_f1, place=place)) for place, label in enumerate(each or ())),
         )
 
     def check(self, item: Item) -> str | None:
+        if item.choices and self._each:
+            return "'each' names labels; of items with choices the classes are their positions"
         try:
             _ = right_choices(item) if item.choices else accepted(item)
         except DataError as error:
@@ -53,7 +100,7 @@ class Classification(Scorer):
         """For items with choices `predicted` and `expected` are the classes' indices; otherwise classes are only known over all items."""
         if not item.choices:
             wanted = accepted(item)
-            correct = _label(answer) in {_label(target) for target in wanted}
+            correct = plain_label(answer) in {plain_label(target) for target in wanted}
             return Measured({"accuracy": float(correct)}, "" if correct else f"expected '{wanted[0]}'")
         right = right_choices(item)
         predicted = choice_index(answer, len(item.choices))
@@ -75,48 +122,14 @@ def _pairs(columns: Columns) -> list[tuple[Any, Any]]:
         return [(int(true), None if math.isnan(said) else int(said)) for true, said in zip(expected, predicted, strict=True)]
     pairs: list[tuple[Any, Any]] = []
     for answer, target in zip(columns.answers, columns.targets, strict=True):
-        labels = [_label(str(one)) for one in (target if isinstance(target, list | tuple) else [target])]
-        said = None if answer is None else _label(answer)
+        labels = [plain_label(str(one)) for one in (target if isinstance(target, list | tuple) else [target])]
+        said = None if answer is None else plain_label(answer)
         pairs.append((said if said in labels else labels[0], said))
     return pairs
 
 
-def _counts(columns: Columns) -> NDArray[np.float64]:
-    """One-hot counts, shape (attempts, 3k + 1): true class, predicted class (k, then "no class"), both (hits); k classes."""
-    import numpy as np
-
+def _counts(columns: Columns, always: tuple[str, ...] = ()) -> NDArray[np.float64]:
+    """See `confusion_rows`. Of choices a class may be predicted that is never right; a label that is never right is no class."""
     pairs = _pairs(columns)
-    # Of choices a class may be predicted that is never right; a label that is never right is no class.
     known = {true for true, _ in pairs} | ({said for _, said in pairs if said is not None} if "expected" in columns.values else set())
-    classes = {label: index for index, label in enumerate(sorted(known))}
-    k = len(classes)
-    rows = np.zeros((len(pairs), 3 * k + 1))
-    for row, (true, said) in zip(rows, pairs, strict=True):
-        row[classes[true]] = 1
-        row[k + classes.get(said, k)] = 1
-        if true == said:
-            row[2 * k + 1 + classes[true]] = 1
-    return rows
-
-
-def _macro_f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    import numpy as np
-
-    k = (sums.shape[-1] - 1) // 3
-    true, predicted, hits = sums[..., :k], sums[..., k : 2 * k], sums[..., 2 * k + 1 :]
-    occurs = (true + predicted) > 0
-    f1 = np.divide(2 * hits, true + predicted, out=np.zeros_like(hits, dtype=float), where=occurs)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(f1.sum(axis=-1) / occurs.sum(axis=-1))
-
-
-def _mcc(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Gorodkin's R_K (2004), as scikit-learn computes it; 0 where truth or prediction is constant."""
-    import numpy as np
-
-    k = (sums.shape[-1] - 1) // 3
-    true, predicted, correct = sums[..., :k], sums[..., k : 2 * k + 1], sums[..., 2 * k + 1 :].sum(axis=-1)
-    n = true.sum(axis=-1)
-    covariance = correct * n - (true * predicted[..., :k]).sum(axis=-1)
-    spread = np.sqrt((n * n - (predicted**2).sum(axis=-1)) * (n * n - (true**2).sum(axis=-1)))
-    return np.asarray(np.divide(covariance, spread, out=np.zeros_like(covariance, dtype=float), where=spread > 0))
+    return confusion_rows(pairs, [*always, *sorted(known - set(always))])

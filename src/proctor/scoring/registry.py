@@ -25,6 +25,13 @@ SCORERS = {
     "choice": "proctor.scoring.choice:Choice",
     "classification": "proctor.scoring.classification:Classification",
     "regression": "proctor.scoring.regression:Regression",
+    "ordinal": "proctor.scoring.ordinal:Ordinal",
+    "probability": "proctor.scoring.probability:Probability",
+    "multilabel": "proctor.scoring.multilabel:Multilabel",
+    "tags": "proctor.scoring.tags:Tags",
+    "entities": "proctor.scoring.tags:Entities",
+    "spans": "proctor.scoring.spans:Spans",
+    "error_rate": "proctor.scoring.error_rate:ErrorRate",
     "bleu": "proctor.scoring.generation:Bleu",
     "chrf": "proctor.scoring.generation:Chrf",
     "rouge": "proctor.scoring.generation:Rouge",
@@ -82,7 +89,7 @@ def make_scorer(cls: type[Scorer], argument: Any, where: str) -> tuple[Scorer, d
     A value that is no mapping is that of the class's `main_option`, where it has one (`python: module:function`).
 
     Returns:
-        The scorer, and its options with defaults filled in.
+        The scorer, and its options with defaults filled in, but for those of `late_options` that are at theirs.
 
     Raises:
         TaskError: an option that is unknown, missing or of the wrong type.
@@ -109,7 +116,8 @@ def make_scorer(cls: type[Scorer], argument: Any, where: str) -> tuple[Scorer, d
             if parameter.default is parameter.empty:
                 raise TaskError(f"{where}: '{cls.name}' needs the option '{key}'; {takes}")
             options[key] = parameter.default
+    kept = {key: value for key, value in options.items() if key not in cls.late_options or value != parameters[key].default}
     try:
-        return cls(**options), options
+        return cls(**options), kept
     except TaskError as error:
         raise TaskError(f"{where}: {error}") from None
