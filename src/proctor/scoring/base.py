@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import Struct, field
 
-from proctor.types import Item, Response, Step
+from proctor.types import Item, Request, Response, Step
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,10 +103,10 @@ class Scorer(abc.ABC):
         """A complaint about `item.target`, or None: run over all items before anything is asked."""
         return None
 
-    def steps(self, answer: str, item: Item, response: Response) -> Sequence[Step]:
+    def steps(self, answer: str, item: Item, request: Request, response: Response) -> Sequence[Step]:
         """What judges are asked about `answer`, given what they said so far (`response.exchanges`). Called until it names nothing new.
 
-        The verdicts are among the exchanges of the response that `measure` is given.
+        `request` is the attempt's first, which `response` answers. The verdicts are among the exchanges of the response that `measure` is given.
         """
         return ()
 

@@ -117,7 +117,7 @@ class TaskScoring:
             if part.scorer.judged and text is not None:
                 answer = part.extractor(text, item).answer
                 if answer is not None:
-                    new += [step for step in part.scorer.steps(answer, item, response) if step.name not in asked]
+                    new += [step for step in part.scorer.steps(answer, item, request, response) if step.name not in asked]
         return new
 
     def _said(self, response: Response) -> str | None:

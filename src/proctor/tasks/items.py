@@ -9,7 +9,7 @@ from typing import Any, Literal
 from proctor.canonical import content_hash
 from proctor.errors import DataError, nearest
 from proctor.tasks.spec import ItemSpec
-from proctor.tasks.template import Template, is_template
+from proctor.template import Template, is_template
 from proctor.types import Item
 
 Row = dict[str, Any]

@@ -11,7 +11,7 @@ from proctor.errors import TaskError
 from proctor.tasks.items import LETTERS
 from proctor.tasks.shots import Shots
 from proctor.tasks.spec import TaskSpec
-from proctor.tasks.template import Template
+from proctor.template import Template
 from proctor.types import Generate, Item, Likelihood, Message, Prompt, Request
 
 OWN_NAMES = ("choices", "letters", "options")  # what a template sees beside the row's columns

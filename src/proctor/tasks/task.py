@@ -17,9 +17,9 @@ from proctor.tasks.prompts import Prompter
 from proctor.tasks.sources import read_rows
 from proctor.tasks.sources.python_source import importable
 from proctor.tasks.spec import TaskSpec
-from proctor.tasks.template import Template
 from proctor.tasks.turns import Turns
 from proctor.tasks.yaml_file import task_spec_from_mapping
+from proctor.template import Template
 from proctor.types import Item, Request, Response, Step
 
 PROTOCOL_FORMAT = 1  # raised when the same task file would be asked or scored differently by a new Proctor

@@ -14,7 +14,7 @@ from proctor.errors import ProctorError, TaskError
 from proctor.scoring.text_signs import strip_thinking
 from proctor.tasks.sources.python_source import find_function, importable
 from proctor.tasks.spec import TaskSpec
-from proctor.tasks.template import Template
+from proctor.template import Template
 from proctor.types import TURN, Generate, Item, Message, Request, Response, Step
 
 _SEED_RANGE = 2**31  # what every provider takes as a seed

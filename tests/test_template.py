@@ -7,7 +7,7 @@ from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from proctor.errors import TaskError
-from proctor.tasks.template import Template
+from proctor.template import Template
 
 JINJA = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=False, autoescape=False)
 text = st.text(st.sampled_from("ab%{}# \n-s(ß🦉"), max_size=8)
