@@ -19,7 +19,7 @@ from typing import Any
 from proctor.errors import TaskError, nearest
 from proctor.tasks.rules import KeyProblemError
 from proctor.tasks.spec import TaskSpec
-from proctor.tasks.template import Template, Value, is_template
+from proctor.template import Template, Value, is_template
 
 _LEFT = ("each", "groups", "aggregate", "prompt", "item")  # templates of prompts and items see the values as columns
 _NAME = re.compile(r"[A-Za-z_]\w*")

@@ -27,7 +27,7 @@ from proctor.tasks.sources import Table
 from proctor.tasks.sources.files import read_files
 from proctor.tasks.spec import DataSpec
 from proctor.tasks.strict_yaml import YamlError, plain, read_nodes
-from proctor.tasks.template import Value, is_template
+from proctor.template import Value, is_template
 
 _KEYS = ("files", "columns", "delimiter", "rows")
 
