@@ -106,7 +106,8 @@ class Scorer(abc.ABC):
     def steps(self, answer: str, item: Item, request: Request, response: Response) -> Sequence[Step]:
         """What judges are asked about `answer`, given what they said so far (`response.exchanges`). Called until it names nothing new.
 
-        `request` is the attempt's first, which `response` answers. The verdicts are among the exchanges of the response that `measure` is given.
+        `request` is the attempt's first, which `response` answers. The verdicts are among the exchanges of the response that `measure`
+        is given.
         """
         return ()
 
