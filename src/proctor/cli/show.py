@@ -29,7 +29,7 @@ def command(task_name: str, item_id: str | None, uri: str | None, shots: int | N
     proctor show lm-eval:arc_challenge --item 0
     """
     from proctor.engine.plan import Settings, fit
-    from proctor.models.base import Preview, plain_text
+    from proctor.models.base import Preview, described, plain_text
     from proctor.models.open import open_model
     from proctor.tasks.load import load_task
     from proctor.tasks.suite import Suite, Weighted
@@ -46,7 +46,9 @@ def command(task_name: str, item_id: str | None, uri: str | None, shots: int | N
     preview = (
         model.preview(request)
         if model
-        else Preview(tuple(plain_text(prompt)[0] for prompt in prompts), None, "as running text; --model shows a model's own rendering")
+        else Preview(
+            tuple(plain_text(described(prompt))[0] for prompt in prompts), None, "as running text; --model shows a model's own rendering"
+        )
     )
     if as_json:
         import msgspec

@@ -10,9 +10,12 @@ from msgspec import Struct
 
 from proctor.canonical import content_hash
 from proctor.errors import ModelError, UsageError
-from proctor.models.base import Ask, Kind
+from proctor.models.base import Ask, Kind, Model
 from proctor.tasks.suite import Suite
 from proctor.tasks.task import Task
+from proctor.types import Generate, Item, Request
+
+_MANY = {"image": "pictures", "audio": "sound", "document": "documents"}
 
 
 class Settings(Struct, frozen=True, omit_defaults=True):
@@ -59,11 +62,31 @@ def _fit_task(task: Task, settings: Settings, kinds: frozenset[Kind]) -> Task:
     if settings.limit is not None:
         task = task.limited(settings.limit, settings.seed or 0)
     generate = "likelihood" not in kinds or (settings.choices == "generate" and task.spec.response.kind == "choice")
-    if task.needs_likelihood and generate:
+    if task.needs_likelihood and (generate or task.media):  # no model gives likelihoods after pictures
         task = task.as_generation()
     if not task.needs_likelihood and "generate" not in kinds:
         raise ModelError(f"task '{task.name}' asks for a written answer, which this model does not give; leave the task out for this model")
     return task
+
+
+def check_media(suite: Suite, model: Model) -> None:
+    """Raise `ModelError` where a task shows what the model cannot be shown."""
+    for task in suite.tasks:
+        lacking = sorted(task.media - model.media)
+        if lacking:
+            shows, takes = (" and ".join(_MANY[kind] for kind in kinds) for kinds in (lacking, sorted(model.media)))
+            raise ModelError(
+                f"task '{task.name}' shows {shows}, and {model.uri} takes text{f' and {takes}' if takes else ''} only; "
+                "leave the task out for this model"
+            )
+
+
+def _check_shown(request: Request, item: Item, task: Task, model: Model) -> None:
+    prompts = (request.prompt,) if isinstance(request, Generate) else request.prompts
+    for media in [media for prompt in prompts for message in prompt.messages for media in message.media]:
+        why = model.refuses(media)
+        if why:
+            raise ModelError(f"task '{task.name}', item '{item.id}': {media} cannot be shown to {model.uri}: {why}")
 
 
 class Plan:
@@ -77,11 +100,18 @@ class Plan:
         self.suite = suite
         self.total = sum(len(task.items) * task.epochs for task in suite.tasks)
 
-    def check(self) -> None:
-        """Render every request once, so that an item that cannot be asked is found before anything is. Raises `TaskError`."""
+    def check(self, model: Model) -> None:
+        """Render every request once, so that an item that cannot be asked is found before anything is.
+
+        Raises:
+            TaskError, DataError: a template that fails on an item; an object that cannot be shown.
+            ModelError: the model cannot be shown one.
+        """
         for task in self.suite.tasks:
             for item in task.items:
-                task.request(item)
+                request = task.request(item)
+                if task.media:
+                    _check_shown(request, item, task, model)
 
     def asks(self) -> Iterator[tuple[Task, Ask]]:
         """The attempts; requests are rendered as they are reached, so that a large plan costs no memory."""

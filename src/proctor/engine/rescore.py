@@ -13,7 +13,7 @@ from proctor.engine.observer import Observer
 from proctor.engine.plan import Plan, Settings, fit
 from proctor.engine.run import run_model
 from proctor.errors import UsageError
-from proctor.models.base import Ask, Kind, Model
+from proctor.models.base import ALL_MEDIA, Ask, Kind, Model
 from proctor.results.columns import request_hash
 from proctor.results.store import Run, Store
 from proctor.tasks.lm_eval.settings import LmEvalSettings
@@ -91,6 +91,7 @@ class _Kept(Model):
     """Stands in for a model by its kept answers, item by item: the same question may have been answered differently twice."""
 
     by_request = False
+    media = ALL_MEDIA
 
     def __init__(self, run: Run, kept: dict[Key, tuple[str, Response]], kinds: frozenset[Kind]) -> None:
         self.uri = run.manifest.model

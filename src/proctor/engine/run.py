@@ -18,7 +18,7 @@ from proctor.engine.asking import Asking, Judges, answered
 from proctor.engine.environment import hardware, proctor_version, versions
 from proctor.engine.journal import Journal
 from proctor.engine.observer import Observer
-from proctor.engine.plan import Plan, Settings, fit, run_id, signature
+from proctor.engine.plan import Plan, Settings, check_media, fit, run_id, signature
 from proctor.engine.stopping import Allowance
 from proctor.errors import DataError, ModelError, ProctorError, RunStopped, StoreError, TaskError
 from proctor.models.base import Kind, Model
@@ -62,6 +62,7 @@ def run_model(
     """
     observer, allowance = observer or Observer(), allowance or Allowance()
     fitted, kinds = _fitted(suite, model, store, settings)
+    check_media(fitted, model)  # before the pictures are read for the protocol's hash
     name = run_id(fitted, model.uri, model.fingerprint)
     folder = store.path / name
     done = finished(folder)
@@ -74,7 +75,7 @@ def run_model(
         observer.written(model, written)
     allowance.check(model)
     plan = Plan(fitted)
-    plan.check()
+    plan.check(model)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

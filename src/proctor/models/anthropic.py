@@ -14,16 +14,18 @@ from proctor.models.base import Ask, Kind, Preview, plain_text
 from proctor.models.chat import finished_text, preview_turns, refused_parameter, turns
 from proctor.models.connection import Call, CallFailed, Endpoint, HttpOptions, Line, check_batch
 from proctor.models.http import HttpModel
+from proctor.models.media_parts import anthropic_content
 from proctor.models.openai import read_key
 from proctor.models.options import read_options
 from proctor.models.prices import BATCH_SHARE, price
-from proctor.types import Generate, Likelihood, Request, Response
+from proctor.types import Generate, Likelihood, Media, MediaKind, Request, Response
 
 if TYPE_CHECKING:
     from proctor.models.batch import BatchApi
 
 _OFFICIAL = "https://api.anthropic.com"
 _VERSION = "2023-06-01"
+_LARGEST_IMAGE = 5 << 20
 _FINISH = {"max_tokens": "length", "model_context_window_exceeded": "length", "refusal": "refused"}
 _WHOLE = Call(decode, tokens=total_tokens)
 _STREAM = Call(decode_stream, begun, total_tokens)
@@ -49,7 +51,13 @@ class AnthropicModel(HttpModel):
         self.endpoint = Endpoint(base, {"x-api-key": secret, "anthropic-version": _VERSION}, secret)
         self.fingerprint = content_hash(["anthropic-api 1", base, model])
         self.kinds: frozenset[Kind] = frozenset({"generate"})
+        self.media: frozenset[MediaKind] = frozenset({"image", "document"})
         self.not_sent: set[str] = set()  # parameters the model refuses
+
+    def refuses(self, media: Media) -> str | None:
+        if media.kind == "image" and media.size > _LARGEST_IMAGE:
+            return f"the Anthropic API takes pictures of at most {_LARGEST_IMAGE >> 20} MiB; make it smaller"
+        return None
 
     async def respond(self, line: Line, ask: Ask) -> Response:
         request = ask.request
@@ -91,7 +99,7 @@ class AnthropicModel(HttpModel):
     def body(self, request: Generate) -> dict[str, Any]:
         """What is sent, without the parameters the model is known to refuse."""
         messages, prefill = turns(request.prompt, keep_prefill="prefill" not in self.not_sent)
-        said = [{"role": m.role, "content": m.content} for m in messages if m.role != "system"]
+        said = [{"role": m.role, "content": anthropic_content(m)} for m in messages if m.role != "system"]
         if prefill.rstrip():
             said.append({"role": "assistant", "content": prefill.rstrip()})
         body: dict[str, Any] = {"model": self.model, "max_tokens": request.max_tokens, "messages": said, "temperature": request.temperature}

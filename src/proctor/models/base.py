@@ -6,10 +6,12 @@ import abc
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
 
-from proctor.types import Item, Likelihood, Prompt, Request, Response
+from proctor.types import PLACE, Item, Likelihood, Media, MediaKind, Message, Prompt, Request, Response
 
+ALL_MEDIA: frozenset[MediaKind] = frozenset({"image", "audio", "document"})
 Kind = Literal["generate", "likelihood"]
 
 
@@ -64,6 +66,7 @@ class Model(abc.ABC):
         kinds: which kinds of request it answers.
         by_request: whether an answer depends on nothing but the request, so that it serves wherever the same is asked; not so for what
             stands in for a model and looks at items or targets.
+        media: kinds of objects it can be shown beside text.
         free: whether asking costs nothing, as of weights that run here.
         no_likelihood: why it gives no log-likelihoods, in a clause, where there is more to say than that; known once `kinds` is.
     """
@@ -73,6 +76,7 @@ class Model(abc.ABC):
     kinds: frozenset[Kind]
     no_likelihood: str | None = None
     by_request: bool = True
+    media: frozenset[MediaKind] = frozenset()
     free: bool = False
 
     @abc.abstractmethod
@@ -86,7 +90,11 @@ class Model(abc.ABC):
     def preview(self, request: Request) -> Preview:
         """What the model will see for `request`."""
         prompts = request.prompts if isinstance(request, Likelihood) else (request.prompt,)
-        return Preview(tuple(plain_text(p)[0] for p in prompts), None, "as running text")
+        return Preview(tuple(plain_text(described(p))[0] for p in prompts), None, "as running text")
+
+    def refuses(self, media: Media) -> str | None:
+        """Why the model cannot be shown this object of a kind it takes (its type, its size), in a clause; None where it can."""
+        return None
 
     def count_tokens(self, text: str) -> int | None:
         """Tokens in `text`, exactly; None where the model's tokenizer is not at hand."""
@@ -120,6 +128,19 @@ class Model(abc.ABC):
     def close(self) -> None:
         """Let go of weights and connections."""
         return
+
+
+def described(prompt: Prompt) -> Prompt:
+    """The prompt for a person to read: in the place of each picture, sound or document what it is."""
+    return msgspec.structs.replace(prompt, messages=tuple(Message(one.role, described_text(one)) for one in prompt.messages))
+
+
+def described_text(message: Message) -> str:
+    """What a message says, with what each of its objects is in its place."""
+    text = message.content
+    for media in message.media:
+        text = text.replace(PLACE, str(media), 1)
+    return text
 
 
 def plain_text(prompt: Prompt) -> tuple[str, str]:

@@ -13,7 +13,7 @@ import msgspec
 
 from proctor.canonical import content_hash, seeded
 from proctor.errors import ModelError, nearest
-from proctor.models.base import Ask, Kind, Model
+from proctor.models.base import ALL_MEDIA, Ask, Kind, Model
 from proctor.models.options import read_options
 from proctor.types import Item, Likelihood, Response
 
@@ -49,6 +49,7 @@ class BaselineModel(Model):
 
     kinds: frozenset[Kind] = frozenset({"generate", "likelihood"})
     by_request = False
+    media = ALL_MEDIA
     free = True
 
     def __init__(self, which: Literal["random", "majority"], seed: int, uri: str) -> None:

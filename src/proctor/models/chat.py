@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from proctor.models.base import Preview, plain_text
+from msgspec.structs import replace
+
+from proctor.models.base import Preview, described, described_text, plain_text
 from proctor.models.http_errors import Problem
-from proctor.types import Generate, Likelihood, Message, Prompt, Request
+from proctor.types import PLACE, Generate, Likelihood, Message, Prompt, Request
 
 _REFUSED = re.compile(r"support|deprecated|not permitted|not allowed|unknown|unrecognized|removed", re.IGNORECASE)
 
@@ -20,13 +22,17 @@ def turns(prompt: Prompt, *, keep_prefill: bool) -> tuple[list[Message], str]:
     and none answers a turn that is not there.
     """
     if prompt.style == "plain":
-        return [Message("user", plain_text(prompt)[0])], ""
+        shown = tuple(media for one in prompt.messages for media in one.media)
+        if shown:  # places are counted; those of texts that show nothing are none
+            texts = tuple(one if one.media else Message(one.role, one.content.replace(PLACE, "\ufffd")) for one in prompt.messages)
+            prompt = replace(prompt, messages=texts)
+        return [Message("user", plain_text(prompt)[0], shown)], ""
     messages = list(prompt.messages)
     if not prompt.prefill or keep_prefill:
         return messages, prompt.prefill
     last = messages.pop() if messages and messages[-1].role == "user" else Message("user", "")
     joined = plain_text(Prompt((last,) if last.content else (), prompt.prefill, delimiter=prompt.delimiter))[0]
-    return [*messages, Message("user", joined)], ""
+    return [*messages, Message("user", joined, last.media)], ""
 
 
 def finished_text(content: str, thinking: str, stop: tuple[str, ...], finish: Any) -> tuple[str, Any]:
@@ -51,7 +57,7 @@ def preview_turns(request: Request, *, keep_prefill: bool) -> Preview:
     """The turns as text, for a person to read."""
     assert isinstance(request, Generate)
     messages, prefill = turns(request.prompt, keep_prefill=keep_prefill)
-    text = "\n\n".join(f"[{m.role}]\n{m.content}" for m in messages)
+    text = "\n\n".join(f"[{m.role}]\n{described_text(m)}" for m in messages)
     if prefill:
         text += f"\n\n[assistant]\n{prefill}"
     return Preview((text,), None, "sent as chat messages; the server applies its template")
@@ -60,4 +66,4 @@ def preview_turns(request: Request, *, keep_prefill: bool) -> Preview:
 def preview_texts(request: Generate | Likelihood) -> Preview:
     """The running texts that a completions API is sent."""
     prompts = request.prompts if isinstance(request, Likelihood) else (request.prompt,)
-    return Preview(tuple(plain_text(p)[0] for p in prompts), None, "sent as running text")
+    return Preview(tuple(plain_text(described(p))[0] for p in prompts), None, "sent as running text")

@@ -16,10 +16,11 @@ import msgspec
 from proctor.canonical import content_hash
 from proctor.errors import ModelError
 from proctor.models import echo
-from proctor.models.base import Ask, Kind, Preview, plain_text
+from proctor.models.base import ALL_MEDIA, Ask, Kind, Preview, plain_text
 from proctor.models.chat import finished_text, preview_texts, preview_turns, refused_parameter, turns
 from proctor.models.connection import Call, CallFailed, Endpoint, HttpOptions, Line, Sent, check_batch
 from proctor.models.http import HttpModel
+from proctor.models.media_parts import openai_content
 from proctor.models.openai_answers import (
     Completion,
     Details,
@@ -35,7 +36,7 @@ from proctor.models.openai_answers import (
 )
 from proctor.models.options import read_options
 from proctor.models.prices import BATCH_SHARE, price
-from proctor.types import Generate, Likelihood, Prompt, Request, Response
+from proctor.types import Generate, Likelihood, Media, MediaKind, Prompt, Request, Response
 
 if TYPE_CHECKING:
     from proctor.models.batch import BatchApi
@@ -90,6 +91,16 @@ class OpenAIModel(HttpModel):
         self._takes_text = self._api == "completions"
         self._takes_lists = False  # several texts to score in one request
         self._kinds: frozenset[Kind] | None = frozenset({"generate"}) if self.no_likelihood else None
+
+    @property
+    def media(self) -> frozenset[MediaKind]:  # type: ignore[override]
+        """All, in chat messages; which of them the model behind the server takes, it says itself."""
+        return frozenset() if self._api == "completions" else ALL_MEDIA
+
+    def refuses(self, media: Media) -> str | None:
+        if self.official and media.kind == "audio" and media.type not in ("audio/wav", "audio/mpeg"):
+            return "the OpenAI API takes WAV and MP3"
+        return None
 
     @property
     def kinds(self) -> frozenset[Kind]:  # type: ignore[override]
@@ -162,6 +173,8 @@ class OpenAIModel(HttpModel):
     def _as_text(self, prompt: Prompt) -> bool:
         if self._api != "auto":
             return self._api == "completions"
+        if any(message.media for message in prompt.messages):
+            return False
         return prompt.style == "plain" and self._takes_text
 
     async def _chat(self, line: Line, request: Generate) -> Response:
@@ -185,7 +198,7 @@ class OpenAIModel(HttpModel):
         else:
             messages, _ = turns(request.prompt, keep_prefill=False)
             body = {
-                "messages": messages,
+                "messages": [{"role": m.role, "content": openai_content(m)} for m in messages],
                 "max_completion_tokens" if self.official else "max_tokens": request.max_tokens,
                 **self._decoding(request),
             }

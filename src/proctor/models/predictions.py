@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from proctor.errors import ModelError, nearest
-from proctor.models.base import Ask, Kind, Model
+from proctor.models.base import ALL_MEDIA, Ask, Kind, Model
 from proctor.models.options import read_options
 from proctor.types import Likelihood, Response
 
@@ -45,6 +45,7 @@ class PredictionsModel(Model):
 
     kinds: frozenset[Kind] = frozenset({"generate"})
     by_request = False
+    media = ALL_MEDIA
     free = True
 
     def __init__(self, path: Path, uri: str) -> None:

@@ -15,9 +15,10 @@ import msgspec
 
 from proctor.canonical import content_hash
 from proctor.errors import ModelError, nearest
-from proctor.models.base import Ask, Kind, Model, plain_text
-from proctor.models.chat import finished_text
+from proctor.models.base import ALL_MEDIA, Ask, Kind, Model, plain_text
+from proctor.models.chat import finished_text, turns
 from proctor.models.function_state import source_hash, state_hash
+from proctor.models.media_parts import openai_content
 from proctor.models.options import read_options
 from proctor.types import Generate, Likelihood, Response
 
@@ -32,8 +33,9 @@ class PythonModel(Model):
     """Asks a function, one ask after another.
 
     What the function gets depends on its first parameter: called `messages`, it is the conversation as a list of `{"role", "content"}`
-    (the prefill as a last assistant turn); called `request`, the `Generate` or `Likelihood` itself, and a `Response` may come back; else
-    the prompt as one running text. Those of `max_tokens`, `stop`, `temperature`, `top_p`, `seed` that it also takes are passed by name.
+    (the prefill as a last assistant turn), pictures, sound and documents being parts as in the OpenAI API; called `request`, the
+    `Generate` or `Likelihood` itself, and a `Response` may come back; else the prompt as one running text. Those of `max_tokens`, `stop`,
+    `temperature`, `top_p`, `seed` that it also takes are passed by name.
     A function of `request` that answers likelihoods says so in its attribute `kinds`, a set of `"generate"` and `"likelihood"`.
 
     An exception in the function is the error of that item. Texts are cut at the first stop text.
@@ -62,6 +64,7 @@ class PythonModel(Model):
                 f"model {self.uri}: `kinds` must be a set of 'generate' and 'likelihood', the latter with a first parameter `request`"
             )
         self.kinds = cast("frozenset[Kind]", kinds)
+        self.media = frozenset() if self._takes == "text" else ALL_MEDIA
         self.fingerprint = content_hash(["python 2", self.uri, module, qualified, state_hash(function) or secrets.token_hex(16)])
 
     def answer(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:
@@ -86,9 +89,9 @@ class PythonModel(Model):
             if self._takes == "text":
                 argument = plain_text(request.prompt)[0]
             elif self._takes == "messages":
-                argument = [{"role": m.role, "content": m.content} for m in request.prompt.messages]
+                argument = [{"role": m.role, "content": openai_content(m)} for m in request.prompt.messages]
                 if request.prompt.style == "plain":
-                    argument = [{"role": "user", "content": plain_text(request.prompt)[0]}]
+                    argument = [{"role": m.role, "content": openai_content(m)} for m in turns(request.prompt, keep_prefill=False)[0]]
                 elif request.prompt.prefill:
                     argument.append({"role": "assistant", "content": request.prompt.prefill})
         result = self._function(argument, **named)

@@ -9,10 +9,11 @@ import msgspec
 from proctor.canonical import seeded
 from proctor.errors import TaskError
 from proctor.tasks.items import LETTERS
+from proctor.tasks.media import MediaProblemError, MediaStore, located
 from proctor.tasks.shots import Shots
 from proctor.tasks.spec import TaskSpec
 from proctor.template import Template
-from proctor.types import Generate, Item, Likelihood, Message, Prompt, Request
+from proctor.types import PLACE, Generate, Item, Likelihood, Message, Prompt, Request
 
 OWN_NAMES = ("choices", "letters", "options")  # what a template sees beside the row's columns
 EXAMPLE_CHARACTERS = 1 << 24  # of rendered examples that are kept; a few examples go before many items
@@ -27,12 +28,18 @@ class Prompter:
         items: all its items; their columns are what a template may name.
         pool: items that examples are taken from.
         where: the task file, for messages.
+        store: of the pictures, sounds and documents that the templates show.
 
     Raises:
-        TaskError: a template that names an unknown column; fixed examples that do not exist.
+        TaskError: a template that names an unknown column; fixed examples that do not exist; an object outside of the question.
+
+    Attributes:
+        media: kinds of objects that the question shows.
     """
 
-    def __init__(self, spec: TaskSpec, items: tuple[Item, ...], pool: tuple[Item, ...], where: str) -> None:
+    def __init__(
+        self, spec: TaskSpec, items: tuple[Item, ...], pool: tuple[Item, ...], where: str, store: MediaStore | None = None
+    ) -> None:
         self.spec = spec
         prompt = spec.prompt
         self.template = Template(prompt.template, f"{where}: prompt.template")
@@ -42,6 +49,11 @@ class Prompter:
         for template in (self.template, self.prefill, self.system, self.answer):
             if template is not None:
                 _check_names(template, items[0])
+                if template.media and template is not self.template:
+                    raise TaskError(f"{template.where}: only prompt.template can show an object (| {min(template.media)})")
+        self.media = self.template.media
+        self._where = where
+        self._store = (store or MediaStore([])) if self.media else None
         self.shots: Shots | None = None
         if prompt.shots:
             self.shots = Shots(pool, self.question, prompt, spec.task)
@@ -63,8 +75,23 @@ class Prompter:
         return Generate(prompt, response.max_tokens, tuple(response.stop), response.temperature, response.top_p, seed)
 
     def question(self, item: Item) -> str:
-        """The rendered question of an item, without examples."""
-        return _show(self.template, item)
+        """The rendered question of an item, without examples; where it shows objects, with marks that are told apart by what they show.
+
+        Raises:
+            TaskError: a template that fails on the item.
+            DataError: an object that cannot be shown.
+        """
+        try:
+            return _show(self.template, item, self._store)
+        except MediaProblemError as error:
+            raise located(error, item, self._where) from None
+
+    def content(self, item: Item) -> list[Any] | None:
+        """What an item asks and counts as right, as JSON values, where it shows objects; None where its columns say all."""
+        if self._store is None:
+            return None
+        self._store.shown.clear()
+        return self._store.content(item, self.question(item))
 
     def _prompt(self, item: Item) -> Prompt:
         spec = self.spec.prompt
@@ -83,7 +110,11 @@ class Prompter:
         turns += self._history(item)
         if question or (turns and turns[-1].role != "user"):
             turns.append(Message("user", question))
-        return Prompt(tuple(turns), _show(self.prefill, item), spec.style, spec.delimiter, spec.separator)
+        prefill = _show(self.prefill, item)
+        if self._store is not None:
+            turns = [self._store.message(turn) for turn in turns]
+            prefill = prefill.replace(PLACE, "\ufffd")
+        return Prompt(tuple(turns), prefill, spec.style, spec.delimiter, spec.separator)
 
     def _history(self, item: Item) -> list[Message]:
         """The earlier turns that the item's column holds. Raises `TaskError` where it holds something else."""
@@ -148,8 +179,8 @@ def _same(column: Any, own: Any) -> bool:
     return [str(one) for one in column] == [str(one) for one in own] if isinstance(column, list) else column == own
 
 
-def _show(template: Template, item: Item) -> str:
-    return template.render(item.fields if template.names.isdisjoint(OWN_NAMES) else _values(item))
+def _show(template: Template, item: Item, store: MediaStore | None = None) -> str:
+    return template.render(item.fields if template.names.isdisjoint(OWN_NAMES) else _values(item), store)
 
 
 def _values(item: Item) -> dict[str, Any]:

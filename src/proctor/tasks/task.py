@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,14 +14,15 @@ from proctor.canonical import content_hash, seeded
 from proctor.errors import DataError, TaskError, nearest
 from proctor.scoring.task_scoring import TaskScoring, compile_scoring
 from proctor.tasks.items import build_items
+from proctor.tasks.media import MediaStore
 from proctor.tasks.prompts import Prompter
 from proctor.tasks.sources import read_rows
 from proctor.tasks.sources.python_source import importable
-from proctor.tasks.spec import TaskSpec
+from proctor.tasks.spec import DataSpec, TaskSpec
 from proctor.tasks.turns import Turns
 from proctor.tasks.yaml_file import task_spec_from_mapping
 from proctor.template import Template
-from proctor.types import Item, Request, Response, Step
+from proctor.types import Item, MediaKind, Request, Response, Step
 
 PROTOCOL_FORMAT = 1  # raised when the same task file would be asked or scored differently by a new Proctor
 _LETTER_ONLY = "Answer with the letter of the right choice only."
@@ -82,6 +84,7 @@ class Task:
             as_example = msgspec.structs.replace(spec.item, metadata=[])  # examples are not in the results
             pool = build_items(rows.shots, as_example, choice=choice, where=where, row_name=lambda i: f"example {i + 1} of data.shots")
         self.base = base
+        self.media_store = MediaStore([base, *_folders(spec.data, base)])
         self._assemble(spec, items, pool, source, rows.origin, where)
 
     def _assemble(self, spec: TaskSpec, items: tuple[Item, ...], pool: tuple[Item, ...], source: str, origin: str, where: str) -> None:
@@ -94,7 +97,7 @@ class Task:
         with importable(self.base):  # a scoring function may stand beside the task file, as a data function may
             self.scoring: TaskScoring = compile_scoring(spec.scoring, spec.response, where)
         self.scoring.check(items)
-        self.prompter = Prompter(spec, items, pool, where)
+        self.prompter = Prompter(spec, items, pool, where, self.media_store)
         self.turns = Turns(spec, items, self.base, where) if spec.prompt.turns else None
 
     def __repr__(self) -> str:
@@ -122,6 +125,11 @@ class Task:
         if self.spec.response.kind != "choice":
             return 0.0
         return sum(_right(item) / len(item.choices) for item in self.items) / len(self.items)
+
+    @property
+    def media(self) -> frozenset[MediaKind]:
+        """Kinds of objects that a model must take to sit this task: `image`, `audio`, `document`."""
+        return self.prompter.media
 
     def request(self, item: Item, epoch: int = 0) -> Request:
         """What a model is asked for `item`."""
@@ -164,13 +172,19 @@ class Task:
             "format": PROTOCOL_FORMAT,
             "task": spec.task,
             "version": spec.version,
-            "items": {"count": len(self.items), "hash": _items_hash(self.items, ordered=False)},
+            "items": {"count": len(self.items), "hash": self._hash_of(self.items, ordered=False)},
             # Examples in a file of their own count even where none is shown: baselines answer from them.
-            "examples": _items_hash(self.pool, ordered=ordered) if with_examples or spec.data.shots is not None else None,
+            "examples": self._hash_of(self.pool, ordered=ordered) if with_examples or spec.data.shots is not None else None,
             "prompt": msgspec.to_builtins(spec.prompt),
             "response": msgspec.to_builtins(spec.response),
             "scoring": self.scoring.protocol,
         } | ({"turns": self.turns.identity} if self.turns is not None and self.turns.identity else {})
+
+    def _hash_of(self, items: Sequence[Item], *, ordered: bool) -> str:
+        if not self.media:
+            return _items_hash(items, ordered=ordered)
+        pairs = [(item.id, content_hash(self.prompter.content(item))) for item in items]
+        return content_hash(pairs if ordered else sorted(pairs))
 
     @cached_property
     def protocol_hash(self) -> str:
@@ -229,6 +243,7 @@ class Task:
     def _with(self, spec: TaskSpec, items: tuple[Item, ...]) -> Task:
         task = Task.__new__(Task)
         task.base = self.base
+        task.media_store = self.media_store
         task._assemble(spec, items, self.pool, self.source, self.origin, self.where)
         return task
 
@@ -241,6 +256,12 @@ def item_hash(item: Item) -> str:
 def _items_hash(items: Sequence[Item], *, ordered: bool) -> str:
     pairs = [(item.id, item_hash(item)) for item in items]
     return content_hash(pairs if ordered else sorted(pairs))
+
+
+def _folders(data: DataSpec, base: Path) -> list[Path]:
+    """The folders of a task's data files: a picture may be named as seen from the task file or from the table that names it."""
+    patterns = [data.files] if isinstance(data.files, str) else data.files or []
+    return [folder for pattern in patterns if not glob.has_magic(str(folder := (base / pattern).parent))]
 
 
 def _right(item: Item) -> int:

@@ -76,6 +76,8 @@ class Turns:
         templates = [Template(text, f"{self._where}[{number}]") for number, text in enumerate(self._spec.prompt.turns)]
         for template in templates:
             template.check({*items[0].fields, "answers"})
+            if template.media:
+                raise TaskError(f"{template.where}: only prompt.template can show an object (| {min(template.media)})")
 
         def says(item: Item, answers: list[str]) -> str | None:
             if len(answers) > len(templates):

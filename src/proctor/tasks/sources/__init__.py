@@ -5,6 +5,7 @@ Every source gives the same: rows as plain JSON values, a line that says what wa
 
 from __future__ import annotations
 
+import base64
 import datetime
 import decimal
 import enum
@@ -166,8 +167,8 @@ def _key(key: Any) -> str:
 def plain(value: Any) -> Any:
     """`value` as JSON holds it.
 
-    Tuples become lists, sets sorted lists, number keys text, dates and times ISO 8601 text, durations seconds, decimals text, enums their
-    values, numpy and other array values lists and numbers.
+    Tuples become lists, sets sorted lists, number keys text, dates and times ISO 8601 text, durations seconds, decimals text, bytes base64
+    text, enums their values, numpy and other array values lists and numbers.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -193,6 +194,8 @@ def plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, datetime.timedelta):
         return value.total_seconds()
+    if isinstance(value, bytes | bytearray):
+        return base64.b64encode(value).decode()
     if isinstance(value, decimal.Decimal):
         return str(value)
     if hasattr(value, "tolist"):  # numpy arrays and scalars, torch tensors, polars series
