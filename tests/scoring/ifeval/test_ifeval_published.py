@@ -14,10 +14,7 @@ import pytest
 
 from proctor.scoring.base import Columns
 from proctor.scoring.ifeval.scorer import instructions, verdicts
-from proctor.tasks.load import BUILTIN
-from proctor.tasks.spec import DataSpec, TaskSpec
-from proctor.tasks.task import Task
-from proctor.tasks.yaml_file import read_yaml
+from proctor.tasks.load import load_task
 from proctor.types import Response
 
 HAIKU, GPT4O, QWEN = "claude-3-haiku-20240307", "gpt-4o-2024-08-06", "Qwen__Qwen2.5-0.5B-Instruct-GPTQ-Int4"
@@ -34,19 +31,20 @@ DIFFERING = {
 }
 
 
-def read_task(data):
+def read_task(data, work):
     """The shipped task over a local file."""
-    path = BUILTIN / "benchmarks" / "ifeval.yaml"
-    spec = read_yaml(path, TaskSpec, "task")
-    keys = {name: getattr(spec, name) for name in TaskSpec.__struct_fields__} | {"data": DataSpec(files=str(data))}
-    return Task.from_spec(TaskSpec(**keys), path.parent, str(path), "ifeval")
+    path = work / f"{data.stem}.yaml"
+    path.write_text(f"google/IFEval: {data}\n", encoding="utf-8")
+    return load_task("ifeval", data=path)
 
 
 @pytest.fixture(scope="module")
-def runs():
+def runs(tmp_path_factory):
     folder = Path(os.environ.get("PROCTOR_SHARED", Path(__file__).parents[4] / "shared")) / "data"
     if not folder.is_dir():
         pytest.skip("needs the shared data (PROCTOR_SHARED)")
+
+    work = tmp_path_factory.mktemp("ifeval")
 
     def lines(name):
         return [json.loads(line) for line in (folder / name).read_text(encoding="utf-8").splitlines()]
@@ -56,7 +54,7 @@ def runs():
             return [row["followed"] for row in csv.DictReader(file)]
 
     answered = {line["prompt"]: line["response"] for line in lines("ifeval/input_response_data_gpt4_20231107_145030.jsonl")}
-    first = read_task(folder / "ifeval" / "input_data.jsonl")
+    first = read_task(folder / "ifeval" / "input_data.jsonl", work)
     found = {
         "gpt-4": (
             first,
@@ -65,7 +63,7 @@ def runs():
             bits("gpt4_eval_results_loose.csv"),
         )
     }
-    second = read_task(folder / "m_ifeval" / "en_input_data.jsonl")
+    second = read_task(folder / "m_ifeval" / "en_input_data.jsonl", work)
     responses = defaultdict(dict)
     for line in lines("m_ifeval/en_responses.jsonl"):
         responses[line["model"]][line["prompt_index"]] = line["response"]

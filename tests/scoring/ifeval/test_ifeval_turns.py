@@ -8,9 +8,7 @@ from proctor import Task
 from proctor.analysis.robustness import forgetting
 from proctor.errors import DataError
 from proctor.scoring.ifeval.turns import IfevalTurns
-from proctor.tasks.load import BUILTIN
-from proctor.tasks.spec import DataSpec, TaskSpec
-from proctor.tasks.yaml_file import read_yaml
+from proctor.tasks.load import load_task
 from proctor.types import Exchange, Generate, Item, Message, Prompt, Response
 
 ASK = Generate(Prompt())
@@ -122,7 +120,7 @@ ROWS = [
 
 @pytest.fixture
 def multi_if(tmp_path):
-    """The shipped task over a file in the form of its data."""
+    """The shipped tasks of two languages over a file in the form of the data."""
     columns = ["turns", "responses", "turn_index", "key", "language"]
     columns += [f"turn_{turn}_{name}" for turn in (1, 2, 3) for name in ("prompt", "instruction_id_list", "kwargs")]
     with (tmp_path / "rows.csv").open("w", newline="", encoding="utf-8") as file:
@@ -135,18 +133,16 @@ def multi_if(tmp_path):
                 row[f"turn_{number}_instruction_id_list"] = json.dumps(kinds)
                 row[f"turn_{number}_kwargs"] = json.dumps([json.dumps(one) for one in arguments])
             writer.writerow(row)
-    path = BUILTIN / "benchmarks" / "multi_if.yaml"
-    spec = read_yaml(path, TaskSpec, "task")
-    keys = {name: getattr(spec, name) for name in TaskSpec.__struct_fields__} | {"data": DataSpec(files=str(tmp_path / "rows.csv"))}
-    return Task.from_spec(TaskSpec(**keys), path.parent, str(path), "multi_if")
+    (tmp_path / "map.yaml").write_text("facebook/Multi-IF: rows.csv\n", encoding="utf-8")
+    return [load_task(f"multi_if/{language}", data=tmp_path / "map.yaml") for language in ("English", "Chinese")]
 
 
 def test_multi_if_puts_the_turns_there_are(multi_if):
-    english, chinese = multi_if.items
-    for item, texts in ((english, ["the sea", "<<the sea>>"]), (chinese, ["大海", "“大海”", "“大海再见”"])):
-        response, request = Response(text=texts[0]), multi_if.request(item)
-        asked = [request]
-        while steps := multi_if.next_steps(item, 0, request, response):
+    for task, texts in zip(multi_if, (["the sea", "<<the sea>>"], ["大海", "“大海”", "“大海再见”"]), strict=True):
+        (item,) = task.items
+        request = task.request(item)
+        response, asked = Response(text=texts[0]), [request]
+        while steps := task.next_steps(item, 0, request, response):
             (step,) = steps
             asked.append(step.request)
             said = Exchange(step.name, step.request, Response(text=texts[len(asked) - 1]))
@@ -157,14 +153,15 @@ def test_multi_if_puts_the_turns_there_are(multi_if):
         for text, (prompt, *_) in zip(texts, turns[1:], strict=False):
             shown += [Message("assistant", text), Message("user", prompt)]
         assert list(asked[-1].prompt.messages) == shown
-    assert (asked[0].temperature, asked[0].top_p, asked[0].max_tokens) == (0.6, 0.9, 1024)
+        assert (request.temperature, request.top_p, request.max_tokens) == (0.6, 0.9, 1024)
+    assert [task.spec.languages for task in multi_if] == [["en"], ["zh"]]
 
 
 def test_multi_if_scores_right_as_right_and_wrong_as_wrong(multi_if):
-    english, chinese = multi_if.items
     long = "大海很大，也很蓝，我喜欢去看它"
-    good = [(english, conversation("the sea", "<<the sea>>")), (chinese, conversation(long, f"“{long}”", f"“{long}，再见”"))]
-    bad = [(english, conversation("a, b", "c, d")), (chinese, conversation("大海", "大海", "大海"))]
-    assert [multi_if.scoring.score(item, ASK, said).values["accuracy"] for item, said in good] == [1, 1]
-    assert [multi_if.scoring.score(item, ASK, said).values["accuracy"] for item, said in bad] == [0, 0]
-    assert "turn_3" not in multi_if.scoring.score(*good[0][:1], ASK, good[0][1]).values
+    good = conversation("the sea", "<<the sea>>"), conversation(long, f"“{long}”", f"“{long}，再见”")
+    bad = conversation("a, b", "c, d"), conversation("大海", "大海", "大海")
+    for task, right, wrong in zip(multi_if, good, bad, strict=True):
+        assert task.scoring.score(task.items[0], ASK, right).values["accuracy"] == 1
+        assert task.scoring.score(task.items[0], ASK, wrong).values["accuracy"] == 0
+    assert "turn_3" not in multi_if[0].scoring.score(multi_if[0].items[0], ASK, good[0]).values
