@@ -37,6 +37,7 @@ SCORERS = {
     "rouge": "proctor.scoring.generation:Rouge",
     "perplexity": "proctor.scoring.perplexity:Perplexity",
     "constraints": "proctor.scoring.constraints:Constraints",
+    "multi_answer": "proctor.scoring.multi_answer:MultiAnswer",
     "ifeval": "proctor.scoring.ifeval.scorer:Ifeval",
     "ifeval_turns": "proctor.scoring.ifeval.turns:IfevalTurns",
     "code_tests": "proctor.scoring.code:CodeTests",
