@@ -50,6 +50,11 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     help="Multiple choice by log-likelihood where the model gives it, or by a written letter always.",
 )
 @click.option(
+    "--variants",
+    metavar="NAME,…",
+    help="Also these variants of each task: declared, standard, option_order, option_letters, formats, typos, casing, distractors, …",
+)
+@click.option(
     "--max-cost",
     type=click.FloatRange(0, min_open=True),
     metavar="DOLLARS",
@@ -68,6 +73,7 @@ def command(
     epochs: int | None,
     seed: int | None,
     choices: Literal["likelihood", "generate"],
+    variants: str | None,
     max_cost: float | None,
     max_time: float | None,
     lm_eval: LmEvalSettings,
@@ -86,6 +92,7 @@ def command(
     proctor run core -m smollm2 -m hf:./my-checkpoint
     proctor run my-task.yaml -m http://localhost:8000/v1#my-model --limit 50
     proctor run lm-eval:mmlu -m hf:./my-checkpoint --shots 5 --compat lm-eval
+    proctor run knowledge -m smollm2 --variants option_order,typos
     """
     from proctor.engine.plan import Settings
     from proctor.engine.stopping import Allowance
@@ -94,6 +101,10 @@ def command(
     allowance = Allowance(max_cost, max_time)
     settings = Settings(limit=limit, shots=shots, epochs=epochs, seed=seed, choices=choices)
     suite = load_suite(tasks, lm_eval)
+    if variants:
+        from proctor.tasks.variants.build import with_variants
+
+        suite = with_variants(suite, [name.strip() for name in variants.split(",") if name.strip()])
     if dry_run:
         from proctor.cli.dry_run import dry_run as tell
 

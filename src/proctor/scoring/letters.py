@@ -55,6 +55,20 @@ def choice_label(index: int) -> str:
     return LETTERS[index] if index < len(LETTERS) else str(index + 1)
 
 
+def as_letters(text: str, names: Sequence[str]) -> str:
+    """`text` with each name of a choice (`2`, `b`, `§`) that stands alone replaced by the letter of its place; letters themselves stay.
+
+    Args:
+        text: an answer.
+        names: what the choices were named by, in their order.
+    """
+    places = {name: LETTERS[place] for place, name in enumerate(names) if name.casefold() != LETTERS[place].casefold()}
+    if not places:
+        return text
+    listed = "|".join(re.escape(name) for name in sorted(places, key=len, reverse=True))
+    return re.sub(rf"(?<![\w.])(?:{listed})(?!\w|[.,]\d)", lambda match: places[match[0]], text)
+
+
 def choice_index(label: str, count: int) -> int | None:
     """The inverse of `choice_label` among `count` choices; None where `label` names none of them."""
     text = label.strip().upper()

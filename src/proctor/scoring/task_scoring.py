@@ -13,7 +13,7 @@ from proctor.scoring import extract
 from proctor.scoring.base import Extraction, Metric, Scorer
 from proctor.scoring.choice import GeneratedChoice, Normalise, largest, normalised
 from proctor.scoring.extract import Extractor, compile_extract
-from proctor.scoring.letters import choice_label
+from proctor.scoring.letters import as_letters, choice_label
 from proctor.scoring.registry import make_scorer, read_entry, scorer_class, scorer_names
 from proctor.scoring.text_signs import looks_refused, strip_thinking
 from proctor.types import Item, Likelihood, Request, Response, Score, State, Step
@@ -57,13 +57,16 @@ class TaskScoring:
 
     by_attempt = True
 
-    def __init__(self, parts: list[_Part], protocol: dict[str, Any], kind: str, strip: bool, normalise: Normalise) -> None:
+    def __init__(
+        self, parts: list[_Part], protocol: dict[str, Any], kind: str, strip: bool, normalise: Normalise, letters: Sequence[str] = ()
+    ) -> None:
         self.metrics: tuple[Metric, ...] = tuple(metric for part in parts for metric in part.scorer.metrics)
         self.protocol = protocol
         self._parts = parts
         self._kind = kind
         self._strip = strip
         self._normalise: Normalise = normalise
+        self._letters = tuple(letters)
 
     def check(self, items: Iterable[Item]) -> None:
         """Raise `DataError` for the first item whose target a scorer cannot read."""
@@ -148,6 +151,8 @@ class TaskScoring:
     def _score_text(self, item: Item, response: Response) -> Score:
         last = response.turns[-1]
         text = self._said(response)
+        if self._letters and text is not None and item.choices:
+            text = as_letters(text, self._letters[: len(item.choices)])
         values: dict[str, float] = {}
         reasons: list[str] = []
         found: list[Extraction] = []
@@ -189,7 +194,7 @@ def _state(found: Extraction, text: str, response: Response) -> State:
     return "unparsed" if found.answer is None else "scored"
 
 
-def compile_scoring(spec: ScoringLike, response: ResponseLike, where: str) -> TaskScoring:
+def compile_scoring(spec: ScoringLike, response: ResponseLike, where: str, letters: Sequence[str] = ()) -> TaskScoring:
     """Check a task's scoring and make it ready.
 
     Args:
@@ -197,6 +202,7 @@ def compile_scoring(spec: ScoringLike, response: ResponseLike, where: str) -> Ta
             has no default.
         response: its `response` part.
         where: the task file's name, for messages.
+        letters: what the choices are named by, where it is not A, B, C, …; an answer that names one is read as the letter of its place.
 
     Raises:
         TaskError: an unknown scorer, option or way to extract; two scorers with a metric of the same name; no metrics for generated text.
@@ -242,4 +248,4 @@ def compile_scoring(spec: ScoringLike, response: ResponseLike, where: str) -> Ta
     else:
         protocol |= {"thinking": spec.thinking, "extract_version": extract.VERSION}
     kind = response.kind if likelihood else "generate"
-    return TaskScoring(parts, protocol, kind, spec.thinking == "strip", response.normalise)
+    return TaskScoring(parts, protocol, kind, spec.thinking == "strip", response.normalise, letters)

@@ -37,7 +37,7 @@ def builtin_benchmarks() -> list[str]:
 
 
 def load_task(ref: str | Path, lm_eval: LmEvalSettings | None = None, *, data: str | Path | None = None) -> Task:
-    """A task by built-in name, path, `FILE/NAME` of a file with several, or `lm-eval:NAME`.
+    """A task by built-in name, path, `FILE/NAME` of a file with several, or `lm-eval:NAME`; `TASK@VARIANT` is one of its variants.
 
     Args:
         ref: the name.
@@ -53,6 +53,9 @@ def load_task(ref: str | Path, lm_eval: LmEvalSettings | None = None, *, data: s
         from proctor.tasks.lm_eval.suite import load_task as load_lm_eval
 
         return load_lm_eval(name, given)
+    plain, names = _variants(name)
+    if names:
+        return _one_variant(plain, names, given)
     path, source, part = _locate(name)
     if _is_suite(path):
         raise UsageError(f"'{ref}' is a suite, not a task; its tasks are listed by: proctor list tasks")
@@ -65,8 +68,28 @@ def load_task(ref: str | Path, lm_eval: LmEvalSettings | None = None, *, data: s
     return _load_task(specs[0], file, path, source, given.data)
 
 
+def _one_variant(ref: str, names: list[str], lm_eval: LmEvalSettings) -> Task:
+    from proctor.tasks.variants.build import with_variants
+
+    task = load_task(ref, lm_eval)
+    found = with_variants(Suite(task.name, [Weighted(task)]), names).tasks[1:]
+    if len(found) > 1:
+        raise UsageError(f"'{ref}@{','.join(names)}' is several tasks: {', '.join(one.name for one in found)}; name one of them")
+    return found[0]
+
+
+def _variants(ref: str, base: Path | None = None) -> tuple[str, list[str]]:
+    """`TASK@A,B` in its parts; no variants where there are none, or where that is the name of a file."""
+    plain, at, names = ref.rpartition("@")
+    if not at or not plain or "/" in names or not names or _is_there((base or Path()) / ref):
+        return ref, []
+    return plain, [name for name in names.split(",") if name]
+
+
 def load_suite(ref: str | Path | Sequence[str | Path], lm_eval: LmEvalSettings | None = None, *, data: str | Path | None = None) -> Suite:
     """A suite by built-in name, path or `lm-eval:NAME`; of a task, a folder of task files or several of these, the suite made of them.
+
+    `NAME@A,B` is the suite or task with the variants A and B of each task (`proctor.tasks.variants`).
 
     Args:
         ref: the name, or several.
@@ -151,6 +174,11 @@ def _load_one(ref: str, given: LmEvalSettings, base: Path | None = None, above: 
         from proctor.tasks.lm_eval.suite import load_suite as load_lm_eval
 
         return load_lm_eval(ref, given, base)
+    plain, names = _variants(ref, base)
+    if names:
+        from proctor.tasks.variants.build import with_variants
+
+        return with_variants(_load_one(plain, given, base, above), names)
     path, source, part = _locate(ref, base)
     found = f"{source}/{part}" if part else source
     again = f"{found}?data={quote(given.data, safe='/.~')}" if given.data else found  # what loads it once more

@@ -46,9 +46,15 @@ class Prompter:
         self.prefill = Template(prompt.prefill, f"{where}: prompt.prefill")
         self.system = Template(prompt.system, f"{where}: prompt.system") if prompt.system else None
         self.answer = Template(prompt.answer, f"{where}: prompt.answer") if prompt.answer is not None else None
+        self.option = Template(prompt.option, f"{where}: prompt.option")
+        self.option.check(("letter", "choice"))
+        self.letters = tuple(prompt.letters) or tuple(LETTERS)
+        most = max(len(item.choices) for item in (*items, *pool)) if prompt.letters else 0
+        if most > len(self.letters):
+            raise TaskError(f"{where}: prompt.letters: {len(self.letters)} for {most} choices; give one for each")
         for template in (self.template, self.prefill, self.system, self.answer):
             if template is not None:
-                _check_names(template, items[0])
+                self._check_names(template, items[0])
                 if template.media and template is not self.template:
                     raise TaskError(f"{template.where}: only prompt.template can show an object (| {min(template.media)})")
         self.media = self.template.media
@@ -56,7 +62,7 @@ class Prompter:
         self._store = (store or MediaStore([])) if self.media else None
         self.shots: Shots | None = None
         if prompt.shots:
-            self.shots = Shots(pool, self.question, prompt, spec.task)
+            self.shots = Shots(pool, self.question, prompt, spec.seed_name)
         self._examples: dict[str, tuple[Message, Message]] = {}
         self._room = EXAMPLE_CHARACTERS
 
@@ -67,11 +73,11 @@ class Prompter:
         if response.kind == "perplexity":
             return Likelihood((prompt,), (str(item.target),))
         if response.kind == "choice" and response.by != "generate":
-            texts = tuple(LETTERS[: len(item.choices)]) if response.by == "letter" else item.choices
+            texts = self.letters[: len(item.choices)] if response.by == "letter" else item.choices
             unconditional = (Prompt(),) if response.normalise == "unconditional" else ()
             return Likelihood((prompt, *unconditional), texts)
         sampled = response.temperature > 0
-        seed = seeded("sample", self.spec.prompt.seed, self.spec.task, item.id, epoch) % _SEED_RANGE if sampled else None
+        seed = seeded("sample", self.spec.prompt.seed, self.spec.seed_name, item.id, epoch) % _SEED_RANGE if sampled else None
         return Generate(prompt, response.max_tokens, tuple(response.stop), response.temperature, response.top_p, seed)
 
     def question(self, item: Item) -> str:
@@ -82,7 +88,7 @@ class Prompter:
             DataError: an object that cannot be shown.
         """
         try:
-            return _show(self.template, item, self._store)
+            return self._show(self.template, item, self._store)
         except MediaProblemError as error:
             raise located(error, item, self._where) from None
 
@@ -106,11 +112,11 @@ class Prompter:
             ]
             turns, question = [], spec.separator.join([*texts, question])
         if self.system is not None:
-            turns.insert(0, Message("system", _show(self.system, item)))
+            turns.insert(0, Message("system", self._show(self.system, item)))
         turns += self._history(item)
         if question or (turns and turns[-1].role != "user"):
             turns.append(Message("user", question))
-        prefill = _show(self.prefill, item)
+        prefill = self._show(self.prefill, item)
         if self._store is not None:
             turns = [self._store.message(turn) for turn in turns]
             prefill = prefill.replace(PLACE, "\ufffd")
@@ -135,20 +141,21 @@ class Prompter:
         """An example's question and answer as turns."""
         turns = self._examples.get(example.id)
         if turns is None:
-            prefill = _show(self.prefill, example)
-            answer = prefill + _glue(prefill, self.spec.prompt.delimiter) + self._answer(example)
+            prefill = self._show(self.prefill, example)
+            answer = prefill + _glue(prefill, self.spec.prompt.delimiter) + self.example_answer(example)
             turns = (Message("user", self.question(example)), Message("assistant", answer))
             self._room -= len(turns[0].content) + len(answer)
             if self._room > 0:
                 self._examples[example.id] = turns
         return turns
 
-    def _answer(self, example: Item) -> str:
+    def example_answer(self, example: Item) -> str:
+        """How the answer of an example reads. Raises `TaskError` for a target that is no text or number, where nothing says how."""
         if self.answer is not None:
-            return _show(self.answer, example)
+            return self._show(self.answer, example)
         target = example.target[0] if isinstance(example.target, list) and example.target else example.target
         if self.spec.response.kind == "choice":
-            return example.choices[target] if self.spec.response.by == "text" else LETTERS[target]
+            return example.choices[target] if self.spec.response.by == "text" else self.letters[target]
         if isinstance(target, str | int | float) and not isinstance(target, bool):
             return str(target)
         raise TaskError(
@@ -156,40 +163,41 @@ class Prompter:
             "say with prompt.answer how an answer reads"
         )
 
-
-def _check_names(template: Template, item: Item) -> None:
-    """Raise `TaskError` for a name that is no column, and for one that is a column and a name of Proctor's with another meaning."""
-    if not item.choices:
+    def _check_names(self, template: Template, item: Item) -> None:
+        """Raise `TaskError` for a name that is no column, and for one that is a column and a name of Proctor's with another meaning."""
+        if not item.choices:
+            for name in OWN_NAMES:
+                if name in template.names and name not in item.fields:
+                    raise TaskError(
+                        f"{template.where}: '{name}' is not a column of the data, and the item has no choices: set item.choices"
+                    )
+            template.check(item.fields)
+            return
+        template.check({*item.fields, *OWN_NAMES})
+        own = self._values(item)
         for name in OWN_NAMES:
-            if name in template.names and name not in item.fields:
-                raise TaskError(f"{template.where}: '{name}' is not a column of the data, and the item has no choices: set item.choices")
-        template.check(item.fields)
-        return
-    template.check({*item.fields, *OWN_NAMES})
-    own = _values(item)
-    for name in OWN_NAMES:
-        if name in template.names and name in item.fields and not _same(item.fields[name], own[name]):
-            raise TaskError(
-                f"{template.where}: '{name}' is a column of the data and also Proctor's name for the item's "
-                f"{'choices' if name == 'choices' else 'lettered choices' if name == 'options' else 'letters'}; rename the column"
-            )
+            if name in template.names and name in item.fields and not _same(item.fields[name], own[name]):
+                raise TaskError(
+                    f"{template.where}: '{name}' is a column of the data and also Proctor's name for the item's "
+                    f"{'choices' if name == 'choices' else 'lettered choices' if name == 'options' else 'letters'}; rename the column"
+                )
+
+    def _show(self, template: Template, item: Item, store: MediaStore | None = None) -> str:
+        return template.render(item.fields if template.names.isdisjoint(OWN_NAMES) else self._values(item), store)
+
+    def _values(self, item: Item) -> dict[str, Any]:
+        """What a template sees: the row's columns and, for an item with choices, these with their letters."""
+        if not item.choices:
+            return item.fields
+        letters = self.letters[: len(item.choices)]
+        options = "\n".join(
+            self.option.render({"letter": letter, "choice": choice}) for letter, choice in zip(letters, item.choices, strict=True)
+        )
+        return {**item.fields, "choices": item.choices, "letters": list(letters), "options": options}
 
 
 def _same(column: Any, own: Any) -> bool:
     return [str(one) for one in column] == [str(one) for one in own] if isinstance(column, list) else column == own
-
-
-def _show(template: Template, item: Item, store: MediaStore | None = None) -> str:
-    return template.render(item.fields if template.names.isdisjoint(OWN_NAMES) else _values(item), store)
-
-
-def _values(item: Item) -> dict[str, Any]:
-    """What a template sees: the row's columns and, for an item with choices, these with their letters."""
-    if not item.choices:
-        return item.fields
-    letters = LETTERS[: len(item.choices)]
-    options = "\n".join(f"{letter}. {choice}" for letter, choice in zip(letters, item.choices, strict=True))
-    return {**item.fields, "choices": item.choices, "letters": list(letters), "options": options}
 
 
 def _glue(text: str, delimiter: str) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from proctor.tasks.spec import DataSpec, ItemSpec, PromptSpec, ResponseSpec, ScoringSpec, SuiteSpec, TaskSpec
+from proctor.tasks.spec import DataSpec, ItemSpec, PromptSpec, ResponseSpec, ScoringSpec, SuiteSpec, TaskSpec, VariantSpec
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -42,6 +42,7 @@ class KeyProblemError(Exception):
         named = f"key '{dotted}': " if quote else f"{dotted}: " if dotted else ""
         super().__init__(f"{named}{message}")
         self.path = tuple(path)
+        self.message = message
         self.at_key = at_key
 
 
@@ -58,6 +59,7 @@ def check_task(spec: TaskSpec) -> None:
         raise KeyProblemError(("chance",), f"expected a share from 0 to below 1 (0.25 for four choices), got {spec.chance:g}")
     for key in ("capabilities", "languages", "groups"):
         _check_texts(getattr(spec, key), (key,))
+    _check_variants(spec.variants)
     _check_each(spec)
 
 
@@ -100,12 +102,12 @@ def _check_name(name: str, path: tuple[str, ...]) -> None:
         raise KeyProblemError(path, f"expected a name of letters, digits, '.', '_' and '-' (parts separated by '/'), got '{name}'")
 
 
-def _at_least(value: float | None, least: int, path: tuple[str, ...]) -> None:
+def _at_least(value: float | None, least: int, path: Sequence[str | int]) -> None:
     if value is not None and value < least:
         raise KeyProblemError(path, f"expected {least} or more, got {value:g}")
 
 
-def _check_texts(texts: list[str], path: tuple[str, ...]) -> None:
+def _check_texts(texts: list[str], path: Sequence[str | int]) -> None:
     for index, text in enumerate(texts):
         if not text:
             raise KeyProblemError((*path, index), "expected some text, got an empty one")
@@ -168,6 +170,7 @@ def _check_prompt(prompt: PromptSpec) -> None:
         _check_texts(prompt.ids, ("prompt", "ids"))
     elif prompt.ids:
         raise KeyProblemError(("prompt", "ids"), f"belongs to choose: fixed, not to choose: {prompt.choose}", at_key=True)
+    _check_texts(prompt.letters, ("prompt", "letters"))
 
 
 def _check_response(response: ResponseSpec) -> None:
@@ -191,6 +194,38 @@ def _check_response(response: ResponseSpec) -> None:
     if response.kind == "perplexity" or (response.kind == "choice" and response.by != "generate"):
         kind = "kind: perplexity" if response.kind == "perplexity" else f"kind: choice, by: {response.by}"
         belongs(("max_tokens", "stop", "temperature", "top_p"), "generated text", kind)
+
+
+def _check_variants(variants: list[VariantSpec]) -> None:
+    seen: set[str] = set()
+    for index, variant in enumerate(variants):
+        path = ("variants", index)
+        if not _NAME.fullmatch(variant.name) or "/" in variant.name:
+            raise KeyProblemError((*path, "name"), f"expected a name of letters, digits, '.', '_' and '-', got '{variant.name}'")
+        if variant.name in seen:
+            raise KeyProblemError((*path, "name"), f"'{variant.name}' is listed twice")
+        seen.add(variant.name)
+        if variant == VariantSpec(name=variant.name, seed=variant.seed):
+            raise KeyProblemError(path, f"'{variant.name}' is no standard variant, and nothing is said that changes")
+        if variant.order and variant.rotate:
+            raise KeyProblemError((*path, "rotate"), "expected either order or rotate, got both", at_key=True)
+        _at_least(variant.rotate, 0, (*path, "rotate"))
+        _at_least(variant.format, 1, (*path, "format"))
+        if not 0 <= variant.typos <= 1:
+            raise KeyProblemError((*path, "typos"), f"expected a share of the words from 0 to 1, got {variant.typos:g}")
+        if variant.item is not None and variant.data is None:
+            raise KeyProblemError((*path, "item"), "says how other data is read; expected the key 'data' beside it", at_key=True)
+        _check_texts(variant.letters, (*path, "letters"))
+        _check_texts(variant.languages, (*path, "languages"))
+        try:
+            if variant.data is not None:
+                _check_data(variant.data)
+            if variant.item is not None:
+                _check_item(variant.item)
+            if variant.prompt is not None:
+                _check_prompt(variant.prompt)
+        except KeyProblemError as problem:
+            raise KeyProblemError((*path, *problem.path), problem.message, at_key=problem.at_key) from None
 
 
 def _check_scoring(scoring: ScoringSpec) -> None:

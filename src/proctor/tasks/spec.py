@@ -95,6 +95,8 @@ class PromptSpec(_Spec, frozen=True):
         history: a column that holds earlier turns, a list of `{role, content}`; the question comes after them.
         turns: what the user says after each answer: a list of templates, or a column that holds a list of texts, or `module:function`.
             Templates see `answers` too, the model's answers so far; an empty text ends the conversation.
+        letters: what the choices are named by, in place of A, B, C, …; at least as many as there are choices.
+        option: a line of `options`; a template that sees `letter` and `choice`.
     """
 
     template: str
@@ -111,6 +113,8 @@ class PromptSpec(_Spec, frozen=True):
     shots_as: Literal["turns", "text"] = "turns"
     history: str | None = None
     turns: str | list[str] = field(default_factory=list)
+    letters: list[str] = field(default_factory=list)
+    option: str = "{{ letter }}. {{ choice }}"
 
 
 class ResponseSpec(_Spec, frozen=True):
@@ -149,6 +153,39 @@ class ScoringSpec(_Spec, frozen=True):
     thinking: Literal["strip", "keep"] = "strip"
 
 
+class VariantSpec(_Spec, frozen=True):
+    """How a variant differs from its task; several changes may be made at once. `proctor.tasks.variants` makes it.
+
+    Attributes:
+        name: the variant is the task `TASK@NAME`.
+        order: the options in a seeded order of each item (`shuffle`), or backwards (`reverse`).
+        rotate: every option so many places further down, the last ones first.
+        letters: what the options are named by.
+        distractors: so many wrong options more, from other items; below 0: so many fewer.
+        prompt: the prompt; a task file writes only the keys that are others here.
+        format: the number of another format of the prompt: separators, spacing, casing of descriptors, lettering.
+        typos: share of words with a slip.
+        case: the words of the question in `lower` or `upper` case.
+        data, item: where the same items come from in other words (a translation), by the same ids.
+        languages: of those.
+        seed: of whatever is drawn.
+    """
+
+    name: str
+    order: Literal["shuffle", "reverse"] | None = None
+    rotate: int = 0
+    letters: list[str] = field(default_factory=list)
+    distractors: int = 0
+    prompt: PromptSpec | None = None
+    format: int | None = None
+    typos: float = 0.0
+    case: Literal["lower", "upper"] | None = None
+    data: DataSpec | None = None
+    item: ItemSpec | None = None
+    languages: list[str] = field(default_factory=list)
+    seed: int = 0
+
+
 class TaskSpec(_Spec, frozen=True):
     """A task file.
 
@@ -179,6 +216,12 @@ class TaskSpec(_Spec, frozen=True):
     each: dict[str, Any] | list[dict[str, Any]] | None = None
     groups: list[str] = field(default_factory=list)
     aggregate: Literal["tasks", "items"] = "tasks"
+    variants: list[VariantSpec] = field(default_factory=list)
+
+    @property
+    def seed_name(self) -> str:
+        """What draws are seeded by: a variant made of the task draws the same items, examples and samples as the task itself."""
+        return self.task.partition("@")[0]
 
 
 class SuiteEntry(_Spec, frozen=True):

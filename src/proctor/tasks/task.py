@@ -26,6 +26,7 @@ from proctor.types import Item, MediaKind, Request, Response, Step
 
 PROTOCOL_FORMAT = 1  # raised when the same task file would be asked or scored differently by a new Proctor
 _LETTER_ONLY = "Answer with the letter of the right choice only."
+_SYMBOL_ONLY = "Answer with what stands before the right choice only."
 
 
 class Task:
@@ -50,11 +51,14 @@ class Task:
         pool: what few-shot examples are taken from.
         scoring: how responses are scored.
         base: folder that relative paths start from.
+        data_map: a file that says where data sets of the hub lie on this machine.
         source: `builtin:NAME`, a path, or `python`.
         origin: where the items came from, in a line.
+        variant: how it was made from another task (`proctor.tasks.variants`), as JSON values; part of the protocol. Empty where it was not.
     """
 
     turns: Turns | None = None
+    variant: Mapping[str, Any] = {}
 
     def __init__(self, *, base: Path | str | None = None, **keys: Any) -> None:
         data = keys.get("data")
@@ -83,7 +87,7 @@ class Task:
         if rows.shots is not None:
             as_example = msgspec.structs.replace(spec.item, metadata=[])  # examples are not in the results
             pool = build_items(rows.shots, as_example, choice=choice, where=where, row_name=lambda i: f"example {i + 1} of data.shots")
-        self.base = base
+        self.base, self.data_map = base, data
         self.media_store = MediaStore([base, *_folders(spec.data, base)])
         self._assemble(spec, items, pool, source, rows.origin, where)
 
@@ -95,7 +99,7 @@ class Task:
         self.origin = origin
         self.where = where
         with importable(self.base):  # a scoring function may stand beside the task file, as a data function may
-            self.scoring: TaskScoring = compile_scoring(spec.scoring, spec.response, where)
+            self.scoring: TaskScoring = compile_scoring(spec.scoring, spec.response, where, spec.prompt.letters)
         self.scoring.check(items)
         self.prompter = Prompter(spec, items, pool, where, self.media_store)
         self.turns = Turns(spec, items, self.base, where) if spec.prompt.turns else None
@@ -168,6 +172,7 @@ class Task:
         spec = self.spec
         with_examples = spec.prompt.shots > 0
         ordered = with_examples and spec.prompt.choose == "first"
+        made = {"variant": dict(self.variant)} if self.variant else {}
         return {
             "format": PROTOCOL_FORMAT,
             "task": spec.task,
@@ -178,6 +183,7 @@ class Task:
             "prompt": msgspec.to_builtins(spec.prompt),
             "response": msgspec.to_builtins(spec.response),
             "scoring": self.scoring.protocol,
+            **made,
         } | ({"turns": self.turns.identity} if self.turns is not None and self.turns.identity else {})
 
     def _hash_of(self, items: Sequence[Item], *, ordered: bool) -> str:
@@ -199,7 +205,7 @@ class Task:
         """
         if count >= len(self.items):
             return self
-        ranked = sorted(self.items, key=lambda item: seeded("limit", seed, self.name, item.id))
+        ranked = sorted(self.items, key=lambda item: seeded("limit", seed, self.spec.seed_name, item.id))
         kept = {item.id for item in ranked[:count]}
         return self._with(self.spec, tuple(item for item in self.items if item.id in kept))
 
@@ -236,16 +242,21 @@ class Task:
         template = spec.prompt.template
         if not Template(template, self.where).names & {"options"}:
             template = f"{template}\n{{{{ options }}}}".lstrip("\n")
-        prompt = msgspec.structs.replace(spec.prompt, template=f"{template}\n\n{_LETTER_ONLY}", style="auto", answer=None)
+        only = _LETTER_ONLY if not spec.prompt.letters else _SYMBOL_ONLY
+        prompt = msgspec.structs.replace(spec.prompt, template=f"{template}\n\n{only}", style="auto", answer=None)
         response = msgspec.structs.replace(spec.response, by="generate", normalise="none")
         return self._with(msgspec.structs.replace(spec, prompt=prompt, response=response), self.items)
 
-    def _with(self, spec: TaskSpec, items: tuple[Item, ...]) -> Task:
+    def varied(self, spec: TaskSpec, items: tuple[Item, ...], pool: tuple[Item, ...], variant: Mapping[str, Any], origin: str = "") -> Task:
+        """A task made from this one: another specification, the same items put otherwise, and what says how, for the protocol."""
         task = Task.__new__(Task)
-        task.base = self.base
-        task.media_store = self.media_store
-        task._assemble(spec, items, self.pool, self.source, self.origin, self.where)
+        task.base, task.data_map, task.media_store = self.base, self.data_map, self.media_store
+        task.variant = variant
+        task._assemble(spec, items, pool, self.source, origin or self.origin, self.where)
         return task
+
+    def _with(self, spec: TaskSpec, items: tuple[Item, ...]) -> Task:
+        return self.varied(spec, items, self.pool, self.variant)
 
 
 def item_hash(item: Item) -> str:

@@ -69,7 +69,7 @@ class Turns:
         messages = (*asked.prompt.messages, Message("assistant", answers[-1]), Message("user", text))
         seed = request.seed
         if seed is not None:
-            seed = seeded("sample", self._spec.prompt.seed, self._spec.task, item.id, epoch, name) % _SEED_RANGE
+            seed = seeded("sample", self._spec.prompt.seed, self._spec.seed_name, item.id, epoch, name) % _SEED_RANGE
         return Step(name, replace(request, prompt=replace(request.prompt, messages=messages), seed=seed))
 
     def _scripted(self, items: Sequence[Item]) -> Says:

@@ -23,7 +23,7 @@ from proctor.tasks.strict_yaml import Node, YamlError, describe, plain, read_nod
 T = TypeVar("T", bound=msgspec.Struct)
 
 _LISTS = {
-    "": ("capabilities", "languages", "groups"),
+    "": ("capabilities", "languages", "groups", "variants"),
     "response": ("stop",),
     "scoring": ("extract", "metrics"),
     "item": ("metadata",),
@@ -109,12 +109,7 @@ def suite_spec_from_mapping(mapping: Mapping[str, Any], where: str) -> SuiteSpec
 
 def expand_task(task: Mapping[str, Any]) -> dict[str, Any]:
     """A task's keys with every shorthand written out. What is not a shorthand is left as it is, right or wrong."""
-    keys = dict(task)
-    data = keys.get("data")
-    if isinstance(data, str) or (isinstance(data, list) and data and all(isinstance(one, str) for one in data)):
-        keys["data"] = {"files": data}
-    elif isinstance(data, list) and data and all(isinstance(one, Mapping) for one in data):
-        keys["data"] = {"items": data}
+    keys = _expand_data(dict(task))
     for key, inner in _SHORT.items():
         if isinstance(keys.get(key), str):
             keys[key] = {inner: keys[key]}
@@ -131,6 +126,36 @@ def expand_task(task: Mapping[str, Any]) -> dict[str, Any]:
     prompt = keys.get("prompt")
     if isinstance(prompt, Mapping) and prompt.get("choose") == "fixed" and isinstance(prompt.get("ids"), list):
         keys["prompt"] = {"shots": len(prompt["ids"]), **prompt}
+    if isinstance(keys.get("variants"), list):
+        keys["variants"] = [_expand_variant(one, keys.get("prompt")) for one in keys["variants"]]
+    return keys
+
+
+def _expand_variant(variant: Any, prompt: Any) -> Any:
+    """A variant with its shorthands written out: a standard one's name, and of the prompt the keys that stay as they are."""
+    if isinstance(variant, str):
+        from proctor.tasks.variants.standard import standard_variant
+
+        return {"name": variant, **(standard_variant(variant) or {})}
+    if not isinstance(variant, Mapping):
+        return variant
+    keys = dict(variant)
+    if isinstance(keys.get("prompt"), str):
+        keys["prompt"] = {"template": keys["prompt"]}
+    if isinstance(keys.get("prompt"), Mapping) and isinstance(prompt, Mapping):
+        keys["prompt"] = {**prompt, **keys["prompt"]}
+    if isinstance(keys.get("languages"), str):
+        keys["languages"] = [keys["languages"]]
+    return _expand_data(keys)
+
+
+def _expand_data(keys: dict[str, Any]) -> dict[str, Any]:
+    """With `data` as a mapping, where a path, a list of paths or the rows themselves stand for it."""
+    data = keys.get("data")
+    if isinstance(data, str) or (isinstance(data, list) and data and all(isinstance(one, str) for one in data)):
+        return {**keys, "data": {"files": data}}
+    if isinstance(data, list) and data and all(isinstance(one, Mapping) for one in data):
+        return {**keys, "data": {"items": data}}
     return keys
 
 
