@@ -161,7 +161,62 @@ class Likelihood(Struct, frozen=True, tag_field="kind", tag="likelihood", omit_d
     continuations: tuple[str, ...]
 
 
-Request = Generate | Likelihood
+class Rank(Struct, frozen=True, tag_field="kind", tag="rank", omit_defaults=True):
+    """Ask which documents answer a query, best first. The documents themselves travel beside the request, as `Ask.corpus`.
+
+    Attributes:
+        query: the query, without the instruction.
+        corpus: content hash of the documents (`Corpus.hash`).
+        instruction: what the user wants of the documents beside the query; empty where there is none.
+        delimiter: where a model takes one text, what stands between instruction and query.
+        candidates: ids of the documents to put into order; empty for all of the corpus.
+        top_k: at most so many documents come back.
+    """
+
+    query: str
+    corpus: str
+    instruction: str = ""
+    delimiter: str = " "
+    candidates: tuple[str, ...] = ()
+    top_k: int = 100
+
+    @property
+    def text(self) -> str:
+        """Instruction and query as one text, for models that take one."""
+        return f"{self.instruction}{self.delimiter}{self.query}" if self.instruction else self.query
+
+
+Request = Generate | Likelihood | Rank
+
+
+def prompts_of(request: Request) -> tuple[Prompt, ...]:
+    """What a person would call the prompts of a request; of a `Rank`, its text."""
+    if isinstance(request, Generate):
+        return (request.prompt,)
+    if isinstance(request, Likelihood):
+        return request.prompts
+    return (Prompt((Message("user", request.text),)),)
+
+
+class Corpus(Struct, frozen=True):
+    """The documents that queries are asked about.
+
+    Attributes:
+        hash: of ids and texts; names the corpus wherever it is asked about.
+        ids: the documents' names, without repetition.
+        texts: what each says, title first where it has one; as many as ids.
+    """
+
+    hash: str
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
+
+
+class Ranked(Struct, frozen=True):
+    """A document's place in a ranking: its id, and the score it was placed by (higher is better)."""
+
+    id: str
+    score: float
 
 
 class Response(Struct, frozen=True, omit_defaults=True):
@@ -185,6 +240,7 @@ class Response(Struct, frozen=True, omit_defaults=True):
         first_token: seconds from the last sending to the first token of the answer; None where it was not streamed.
         retry_reasons: why the sendings before this one failed (`HTTP 429; no complete answer`); None where none did.
         hedged: whether the request was slow and sent a second time before there was an answer.
+        ranking: of `Rank`; the documents found, best first.
         exchanges: what was asked further in the same attempt, in order: later turns, second questions, judges. Everything above is of the
             attempt's first request.
     """
@@ -208,6 +264,7 @@ class Response(Struct, frozen=True, omit_defaults=True):
     first_token: float | None = None
     retry_reasons: str | None = None
     hedged: bool = False
+    ranking: tuple[Ranked, ...] | None = None
     exchanges: tuple[Exchange, ...] = ()
 
     @property

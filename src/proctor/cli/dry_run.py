@@ -12,7 +12,7 @@ from proctor.engine.plan import Settings, check_media, fit
 from proctor.models.base import Model
 from proctor.tasks.suite import Suite
 from proctor.tasks.task import Task
-from proctor.types import Generate, Prompt
+from proctor.types import Generate, Likelihood, Prompt, prompts_of
 
 CHARACTERS_PER_TOKEN = 4.0  # where the model's tokenizer is not at hand; right within a third for English
 SAMPLE = 20  # prompts of a task that are tokenised to estimate the rest
@@ -51,17 +51,16 @@ def _task_plan(task: Task, model: Model) -> dict[str, Any]:
     per_item: list[int] = []
     for item in items:
         request = task.request(item)
-        prompts = (request.prompt,) if isinstance(request, Generate) else request.prompts
-        continuations = () if isinstance(request, Generate) else request.continuations
+        continuations = request.continuations if isinstance(request, Likelihood) else ()
         count = 0
-        for text in [*(_text(prompt) for prompt in prompts), *continuations]:
+        for text in [*(_text(prompt) for prompt in prompts_of(request)), *continuations]:
             tokens = model.count_tokens(text)
             exact = exact and tokens is not None
             count += tokens if tokens is not None else round(len(text) / CHARACTERS_PER_TOKEN)
         per_item.append(count)
     attempts = len(task.items) * task.epochs
     mean = sum(per_item) / len(per_item)
-    written = 0 if task.needs_likelihood else task.spec.response.max_tokens * attempts
+    written = task.spec.response.max_tokens * attempts if isinstance(request, Generate) else 0
     tokens_in = round(mean * attempts)
     cost = model.cost(tokens_in, written)
     preview = model.preview(task.request(task.items[0]))

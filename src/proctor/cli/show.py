@@ -29,25 +29,26 @@ def command(task_name: str, item_id: str | None, uri: str | None, shots: int | N
     proctor show lm-eval:arc_challenge --item 0
     """
     from proctor.engine.plan import Settings, fit
-    from proctor.models.base import Preview, described, plain_text
+    from proctor.models.base import KINDS, Preview, described, plain_text
     from proctor.models.open import open_model
     from proctor.tasks.load import load_task
     from proctor.tasks.suite import Suite, Weighted
-    from proctor.types import Generate
+    from proctor.types import prompts_of
 
     task = load_task(task_name, lm_eval)
     settings = Settings(shots=shots)
     model = open_model(uri) if uri else None
     suite = Suite(task.name, [Weighted(task)])
-    task = fit(suite, settings, model.kinds if model else frozenset({"generate", "likelihood"})).tasks[0]
+    task = fit(suite, settings, model.kinds if model else KINDS).tasks[0]
     item = task.only([item_id]).items[0] if item_id else task.items[0]
     request = task.request(item)
-    prompts = (request.prompt,) if isinstance(request, Generate) else request.prompts
     preview = (
         model.preview(request)
         if model
         else Preview(
-            tuple(plain_text(described(prompt))[0] for prompt in prompts), None, "as running text; --model shows a model's own rendering"
+            tuple(plain_text(described(prompt))[0] for prompt in prompts_of(request)),
+            None,
+            "as running text; --model shows a model's own rendering",
         )
     )
     if as_json:
@@ -71,7 +72,7 @@ def command(task_name: str, item_id: str | None, uri: str | None, shots: int | N
 
 
 def _print(task: Any, item: Any, request: Any, preview: Any) -> None:
-    from proctor.types import Generate
+    from proctor.types import Generate, Likelihood
     from proctor.visible import one_line, visible
 
     # Not through rich: it folds at the terminal's width, expands tabs and reads [brackets] as markup; shown here is what is asked, exactly.
@@ -104,10 +105,13 @@ def _print(task: Any, item: Any, request: Any, preview: Any) -> None:
         stops = f", stops at {', '.join(map(repr, request.stop))}" if request.stop else ""
         how = "the likeliest" if request.temperature == 0 else f"sampled at temperature {request.temperature}"
         body(f"a text of at most {request.max_tokens} tokens{stops}; {how}")
-    else:
+    elif isinstance(request, Likelihood):
         body("the log-likelihood of each of:")
         for text in request.continuations:
             body(f"  {text!r}")
+    else:
+        among = f"{len(request.candidates)} candidates" if request.candidates else f"the {len(task.corpus.ids):,} of the corpus"
+        body(f"the {request.top_k} documents that answer best, of {among}")
     heading("what counts as right")
     target = item.target
     if item.choices and isinstance(target, int):

@@ -258,6 +258,8 @@ def _clean(response: Response) -> Response:
     """A response that can be kept: numbers that are numbers, text that is Unicode."""
     if response.loglikelihoods is not None and not all(math.isfinite(one) for prompt in response.loglikelihoods for one in prompt):
         return Response(finish="error", error="the model gave a log-likelihood that is not a finite number", started_at=response.started_at)
+    if response.ranking is not None and not all(math.isfinite(one.score) for one in response.ranking):
+        return Response(finish="error", error="the model ranked by a score that is not a finite number", started_at=response.started_at)
     for name in ("text", "error"):
         said = getattr(response, name)
         if said is not None and not said.isascii():

@@ -13,7 +13,7 @@ from proctor.errors import ModelError, UsageError
 from proctor.models.base import Ask, Kind, Model
 from proctor.tasks.suite import Suite
 from proctor.tasks.task import Task
-from proctor.types import Generate, Item, Request
+from proctor.types import Item, Request, prompts_of
 
 _MANY = {"image": "pictures", "audio": "sound", "document": "documents"}
 
@@ -58,9 +58,14 @@ def fit(suite: Suite, settings: Settings, kinds: frozenset[Kind]) -> Suite:
 
 
 def _fit_task(task: Task, settings: Settings, kinds: frozenset[Kind]) -> Task:
-    task = task.changed(shots=settings.shots, epochs=settings.epochs, seed=settings.seed)
+    ranks = task.spec.response.kind == "rank"  # no examples are shown
+    task = task.changed(shots=None if ranks else settings.shots, epochs=settings.epochs, seed=settings.seed)
     if settings.limit is not None:
         task = task.limited(settings.limit, settings.seed or 0)
+    if ranks:
+        if "rank" not in kinds:
+            raise ModelError(f"task '{task.name}' asks for documents to be ranked, which this model does not do; leave the task out for it")
+        return task
     generate = "likelihood" not in kinds or (settings.choices == "generate" and task.spec.response.kind == "choice")
     if task.needs_likelihood and (generate or task.media):  # no model gives likelihoods after pictures
         task = task.as_generation()
@@ -82,8 +87,7 @@ def check_media(suite: Suite, model: Model) -> None:
 
 
 def _check_shown(request: Request, item: Item, task: Task, model: Model) -> None:
-    prompts = (request.prompt,) if isinstance(request, Generate) else request.prompts
-    for media in [media for prompt in prompts for message in prompt.messages for media in message.media]:
+    for media in [media for prompt in prompts_of(request) for message in prompt.messages for media in message.media]:
         why = model.refuses(media)
         if why:
             raise ModelError(f"task '{task.name}', item '{item.id}': {media} cannot be shown to {model.uri}: {why}")
@@ -119,7 +123,7 @@ class Plan:
         for task in self.suite.tasks:
             for item in task.items:
                 for epoch in range(task.epochs):
-                    yield task, Ask(index, task.name, item, epoch, task.request(item, epoch), task.pool)
+                    yield task, Ask(index, task.name, item, epoch, task.request(item, epoch), task.pool, corpus=task.corpus)
                     index += 1
 
 

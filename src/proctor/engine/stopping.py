@@ -12,7 +12,7 @@ from typing import Any
 
 from proctor.errors import ModelError, RunStopped, UsageError
 from proctor.models.base import Ask, Model
-from proctor.types import Generate, Response
+from proctor.types import Response, prompts_of
 
 # The error budget. A server that is down, or answers nothing but errors, should not be asked ten thousand times.
 FAILED_IN_A_ROW = 20
@@ -107,9 +107,7 @@ class Allowance:
 
 
 def _length(ask: Ask) -> int:
-    request = ask.request
-    prompts = (request.prompt,) if isinstance(request, Generate) else request.prompts
-    return sum(len(message.content) for prompt in prompts for message in prompt.messages)
+    return sum(len(message.content) for prompt in prompts_of(ask.request) for message in prompt.messages)
 
 
 class Stopping:

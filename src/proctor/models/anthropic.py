@@ -61,7 +61,7 @@ class AnthropicModel(HttpModel):
 
     async def respond(self, line: Line, ask: Ask) -> Response:
         request = ask.request
-        if isinstance(request, Likelihood):
+        if not isinstance(request, Generate):
             return Response(finish="error", error="the Anthropic API gives no log-likelihoods")
         while True:
             body = self.body(request)

@@ -9,10 +9,11 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from proctor.types import PLACE, Item, Likelihood, Media, MediaKind, Message, Prompt, Request, Response
+from proctor.types import PLACE, Corpus, Item, Media, MediaKind, Message, Prompt, Request, Response, prompts_of
 
 ALL_MEDIA: frozenset[MediaKind] = frozenset({"image", "audio", "document"})
-Kind = Literal["generate", "likelihood"]
+Kind = Literal["generate", "likelihood", "rank"]
+KINDS: frozenset[Kind] = frozenset({"generate", "likelihood", "rank"})
 
 
 class Ask(Struct, frozen=True):
@@ -29,6 +30,7 @@ class Ask(Struct, frozen=True):
         request: what is asked.
         pool: the items that could serve as examples for the task (baselines guess from their targets).
         step: which of the attempt's further requests this is (see `proctor.types.Step`); empty for its first.
+        corpus: the documents that a `Rank` is about, the same object throughout a task; None for other requests.
     """
 
     index: int
@@ -38,6 +40,7 @@ class Ask(Struct, frozen=True):
     request: Request
     pool: tuple[Item, ...] = ()
     step: str = ""
+    corpus: Corpus | None = None
 
 
 class Preview(Struct, frozen=True):
@@ -89,8 +92,7 @@ class Model(abc.ABC):
 
     def preview(self, request: Request) -> Preview:
         """What the model will see for `request`."""
-        prompts = request.prompts if isinstance(request, Likelihood) else (request.prompt,)
-        return Preview(tuple(plain_text(described(p))[0] for p in prompts), None, "as running text")
+        return Preview(tuple(plain_text(described(p))[0] for p in prompts_of(request)), None, "as running text")
 
     def refuses(self, media: Media) -> str | None:
         """Why the model cannot be shown this object of a kind it takes (its type, its size), in a clause; None where it can."""

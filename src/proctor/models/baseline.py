@@ -13,12 +13,12 @@ import msgspec
 
 from proctor.canonical import content_hash, seeded
 from proctor.errors import ModelError, nearest
-from proctor.models.base import ALL_MEDIA, Ask, Kind, Model
+from proctor.models.base import ALL_MEDIA, KINDS, Ask, Kind, Model
 from proctor.models.options import read_options
-from proctor.types import Item, Likelihood, Response
+from proctor.types import Item, Likelihood, Rank, Ranked, Response
 
 _LN_256 = math.log(256)
-_NAMES = ("random", "majority")
+_NAMES = ("random", "majority", "bm25")
 
 
 class _RandomOptions(msgspec.Struct):
@@ -41,13 +41,15 @@ class BaselineModel(Model):
     every normalisation and its probabilities are near uniform. A single continuation (rolling likelihood, a word to predict) has
     ln(1/256) per byte of UTF-8, and as many tokens as bytes.
 
+    Rankings: `random` shuffles, `majority` puts first the documents that answer most queries of the pool.
+
     Args:
         which: `random` or `majority`.
         seed: of `random`.
         uri: as the user named it.
     """
 
-    kinds: frozenset[Kind] = frozenset({"generate", "likelihood"})
+    kinds: frozenset[Kind] = KINDS
     by_request = False
     media = ALL_MEDIA
     free = True
@@ -55,6 +57,7 @@ class BaselineModel(Model):
     def __init__(self, which: Literal["random", "majority"], seed: int, uri: str) -> None:
         self.uri, self._which, self._seed = uri, which, seed
         self.fingerprint = content_hash(["baseline 1", which, seed if which == "random" else None])
+        self._answering: dict[str, tuple[tuple[Item, ...], Counter[str]]] = {}
         self._majority: dict[tuple[str, bool], tuple[tuple[Item, ...], Any]] = {}
 
     def answer(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:
@@ -67,6 +70,9 @@ class BaselineModel(Model):
             texts = request.continuations
             chosen = self._choice(ask, len(texts)) if len(texts) > 1 else None
             return _likelihoods(texts, len(request.prompts), chosen)
+        if isinstance(request, Rank):
+            order = self._order(ask, request)
+            return Response(ranking=tuple(Ranked(name, 1 / place) for place, name in enumerate(order, 1)))
         if ask.item.choices:
             return Response(text=_letter(self._choice(ask, len(ask.item.choices)), ask.item))
         return Response(text=self._text(ask))
@@ -100,6 +106,20 @@ class BaselineModel(Model):
             self._majority[ask.task, choice] = (ask.pool, answer)
         return answer
 
+    def _order(self, ask: Ask, request: Rank) -> list[str]:
+        assert ask.corpus is not None
+        documents = request.candidates or ask.corpus.ids
+        if self._which == "random":
+            return self._draws(ask).sample(documents, min(request.top_k, len(documents)))
+        pool, counts = self._answering.get(ask.task, (None, Counter[str]()))
+        if pool is not ask.pool:
+            counts = Counter(name for item in ask.pool for name in _answering(item.target))
+            self._answering[ask.task] = (ask.pool, counts)
+        frequent = [name for name, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
+        if request.candidates:
+            frequent = [name for name in frequent if name in set(request.candidates)]
+        return frequent[: request.top_k]
+
     def _draws(self, ask: Ask) -> random.Random:
         return random.Random(seeded("baseline:random", self._seed, ask.task, ask.item.id, ask.epoch))
 
@@ -107,6 +127,13 @@ class BaselineModel(Model):
 def _indices(target: Any) -> list[int]:
     found = target if isinstance(target, list | tuple) else [target]
     return [index for index in found if isinstance(index, int) and not isinstance(index, bool) and index >= 0]
+
+
+def _answering(target: Any) -> list[str]:
+    """The documents a target judges relevant: a mapping to grades, or a list."""
+    if isinstance(target, dict):
+        return [name for name, grade in target.items() if grade > 0]
+    return [str(one) for one in (target if isinstance(target, list | tuple) else [target])]
 
 
 def _target_text(target: Any) -> str:
@@ -135,11 +162,16 @@ def _likelihoods(texts: tuple[str, ...], prompts: int, chosen: int | None) -> Re
     return Response(loglikelihoods=rows, greedy=greedy, token_counts=tuple([length or 1 for length in lengths]))
 
 
-def open_baseline(scheme: str, path: str, options: dict[str, str], uri: str) -> BaselineModel:
-    """`baseline:random` (option `seed`) or `baseline:majority`. Raises `ModelError` for another name or option."""
+def open_baseline(scheme: str, path: str, options: dict[str, str], uri: str) -> Model:
+    """`baseline:random` (option `seed`), `baseline:majority` or `baseline:bm25`. Raises `ModelError` for another name or option."""
     if path == "random":
         return BaselineModel("random", read_options(uri, options, _RandomOptions).seed, uri)
     if path == "majority":
         read_options(uri, options, _NoOptions)
         return BaselineModel("majority", 0, uri)
-    raise ModelError(f"model {uri}: unknown baseline '{path}'{nearest(path, _NAMES)}; there are: baseline:random, baseline:majority")
+    if path == "bm25":
+        from proctor.models.bm25 import open_bm25
+
+        return open_bm25(options, uri)
+    names = ", ".join(f"baseline:{name}" for name in _NAMES)
+    raise ModelError(f"model {uri}: unknown baseline '{path}'{nearest(path, _NAMES)}; there are: {names}")

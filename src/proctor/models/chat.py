@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from proctor.models.base import Preview, described, described_text, plain_text
 from proctor.models.http_errors import Problem
-from proctor.types import PLACE, Generate, Likelihood, Message, Prompt, Request
+from proctor.types import PLACE, Generate, Message, Prompt, Request, prompts_of
 
 _REFUSED = re.compile(r"support|deprecated|not permitted|not allowed|unknown|unrecognized|removed", re.IGNORECASE)
 
@@ -63,7 +63,6 @@ def preview_turns(request: Request, *, keep_prefill: bool) -> Preview:
     return Preview((text,), None, "sent as chat messages; the server applies its template")
 
 
-def preview_texts(request: Generate | Likelihood) -> Preview:
+def preview_texts(request: Request) -> Preview:
     """The running texts that a completions API is sent."""
-    prompts = request.prompts if isinstance(request, Likelihood) else (request.prompt,)
-    return Preview(tuple(plain_text(described(p))[0] for p in prompts), None, "sent as running text")
+    return Preview(tuple(plain_text(described(p))[0] for p in prompts_of(request)), None, "sent as running text")

@@ -17,7 +17,7 @@ from proctor.models.next_token import Wanted
 from proctor.models.prefix_tree import Scored
 from proctor.models.rendering import CannotRenderError, Renderer
 from proctor.models.weights import Files, Options, default_dtype, devices, find_files, fingerprint, load_model, load_tokenizer
-from proctor.types import Generate, Likelihood, Prompt, Request, Response
+from proctor.types import Generate, Likelihood, Prompt, Request, Response, prompts_of
 
 ENGINE = 2
 """Version of the engine; raised when the same model would answer otherwise."""
@@ -164,7 +164,7 @@ class LocalModel(Model):
 
     def preview(self, request: Request) -> Preview:
         """The rendered contexts, special tokens and all, and their tokens; what follows them is the answer or the continuations."""
-        prompts = request.prompts if isinstance(request, Likelihood) else (request.prompt,)
+        prompts = prompts_of(request)
         texts: list[str] = []
         tokens: list[tuple[str, ...]] = []
         chat = False
@@ -226,8 +226,7 @@ def _window(asks: Iterator[Ask]) -> list[Ask]:
     characters = 0
     for ask in asks:
         window.append(ask)
-        prompts = ask.request.prompts if isinstance(ask.request, Likelihood) else (ask.request.prompt,)
-        characters += sum(len(m.content) for p in prompts for m in p.messages)
+        characters += sum(len(m.content) for p in prompts_of(ask.request) for m in p.messages)
         if len(window) == WINDOW or characters > WINDOW_CHARACTERS:
             break
     return window

@@ -34,6 +34,7 @@ _OPENERS = {
     "anthropic": "proctor.models.anthropic:open_anthropic",
     "python": "proctor.models.python_function:open_python",
     "predictions": "proctor.models.predictions:open_predictions",
+    "run": "proctor.models.run_file:open_run",
     "baseline": "proctor.models.baseline:open_baseline",
 }
 
@@ -46,6 +47,8 @@ MODEL_FORMS: tuple[tuple[str, str, str], ...] = (
     ("anthropic:MODEL", "the Anthropic API; key in ANTHROPIC_API_KEY", "anthropic:claude-sonnet-4-5"),
     ("python:MODULE:FUNCTION", "a Python function from prompt to text", "python:my_agent:answer"),
     ("predictions:FILE", "answers made elsewhere: .jsonl, .json or .csv", "predictions:answers.jsonl"),
+    ("run:FILE", "rankings made elsewhere: a TREC run, or .json", "run:bm25.trec"),
+    ("baseline:bm25", "documents ranked by the words they share with the query", "baseline:bm25"),
     ("baseline:random", "guesses: what chance gives", "baseline:random?seed=1"),
     ("baseline:majority", "always the most frequent answer", "baseline:majority"),
 )

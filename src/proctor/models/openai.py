@@ -166,6 +166,7 @@ class OpenAIModel(HttpModel):
         request = ask.request
         if isinstance(request, Likelihood):
             return await self._likelihood(line, request)
+        assert isinstance(request, Generate)
         if self._as_text(request.prompt):
             return await self._complete(line, request)
         return await self._chat(line, request)
@@ -318,7 +319,7 @@ class OpenAIModel(HttpModel):
         return OpenAIBatches(self, "/completions" if self._api == "completions" else "/chat/completions")
 
     def preview(self, request: Request) -> Preview:
-        if isinstance(request, Likelihood) or request.prompt.style == "plain" or self._as_text(request.prompt):
+        if not isinstance(request, Generate) or request.prompt.style == "plain" or self._as_text(request.prompt):
             return preview_texts(request)
         return preview_turns(request, keep_prefill=False)
 

@@ -15,14 +15,15 @@ import msgspec
 
 from proctor.canonical import content_hash
 from proctor.errors import ModelError, nearest
-from proctor.models.base import ALL_MEDIA, Ask, Kind, Model, plain_text
+from proctor.models.base import ALL_MEDIA, KINDS, Ask, Kind, Model, plain_text
 from proctor.models.chat import finished_text, turns
 from proctor.models.function_state import source_hash, state_hash
 from proctor.models.media_parts import openai_content
 from proctor.models.options import read_options
-from proctor.types import Generate, Likelihood, Response
+from proctor.types import Corpus, Generate, Likelihood, Rank, Request, Response
 
 _DECODING = ("max_tokens", "stop", "temperature", "top_p", "seed")
+_CORPUS = "corpus"
 
 
 class _NoOptions(msgspec.Struct):
@@ -34,9 +35,9 @@ class PythonModel(Model):
 
     What the function gets depends on its first parameter: called `messages`, it is the conversation as a list of `{"role", "content"}`
     (the prefill as a last assistant turn), pictures, sound and documents being parts as in the OpenAI API; called `request`, the
-    `Generate` or `Likelihood` itself, and a `Response` may come back; else the prompt as one running text. Those of `max_tokens`, `stop`,
-    `temperature`, `top_p`, `seed` that it also takes are passed by name.
-    A function of `request` that answers likelihoods says so in its attribute `kinds`, a set of `"generate"` and `"likelihood"`.
+    `Generate`, `Likelihood` or `Rank` itself, and a `Response` may come back; else the prompt as one running text. Those of `max_tokens`,
+    `stop`, `temperature`, `top_p`, `seed` that it also takes are passed by name, as is the `corpus` of a `Rank`. A function of `request`
+    that answers more than `Generate` says so in its attribute `kinds`, a set of `"generate"`, `"likelihood"` and `"rank"`.
 
     An exception in the function is the error of that item. Texts are cut at the first stop text.
 
@@ -59,9 +60,10 @@ class PythonModel(Model):
         self._function = function
         self._takes, self._named = _parameters(function)
         kinds = frozenset(getattr(function, "kinds", ("generate",)))
-        if not kinds or kinds - {"generate", "likelihood"} or ("likelihood" in kinds and self._takes != "request"):
+        if not kinds or kinds - KINDS or (kinds != {"generate"} and self._takes != "request"):
             raise ModelError(
-                f"model {self.uri}: `kinds` must be a set of 'generate' and 'likelihood', the latter with a first parameter `request`"
+                f"model {self.uri}: `kinds` must be a set of 'generate', 'likelihood' and 'rank', "
+                "the latter two with a first parameter `request`"
             )
         self.kinds = cast("frozenset[Kind]", kinds)
         self.media = frozenset() if self._takes == "text" else ALL_MEDIA
@@ -71,21 +73,21 @@ class PythonModel(Model):
         for ask in asks:
             started, began = time.time(), time.perf_counter()
             try:
-                response = self._ask(ask.request)
+                response = self._ask(ask.request, ask.corpus)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the function is the user's; what it raises is the item's error
                 said = " ".join(str(error).split())
                 response = Response(finish="error", error=f"{type(error).__name__}: {said}" if said else type(error).__name__)
             yield ask, msgspec.structs.replace(response, started_at=started, latency=time.perf_counter() - began)
 
-    def _ask(self, request: Generate | Likelihood) -> Response:
+    def _ask(self, request: Request, corpus: Corpus | None) -> Response:
         if isinstance(request, Likelihood) and "likelihood" not in self.kinds:
             return Response(finish="error", error="the function gives texts, no log-likelihoods")
         argument: Any = request
-        named: dict[str, Any] = {}
+        named: dict[str, Any] = {_CORPUS: corpus} if isinstance(request, Rank) and _CORPUS in self._named else {}
         stop: tuple[str, ...] = ()
         if isinstance(request, Generate):
             stop = request.stop
-            named = {name: getattr(request, name) for name in self._named}
+            named = {name: getattr(request, name) for name in self._named if name != _CORPUS}
             if self._takes == "text":
                 argument = plain_text(request.prompt)[0]
             elif self._takes == "messages":
@@ -102,16 +104,18 @@ class PythonModel(Model):
             return Response(text=text)
         if inspect.iscoroutine(result):
             result.close()
-        wanted = "a Response" if isinstance(request, Likelihood) else "a text"
+        wanted = "a text" if isinstance(request, Generate) else "a Response"
         return Response(finish="error", error=f"the function returned {type(result).__name__}, not {wanted}")
 
 
-def _checked(response: Response, request: Generate | Likelihood) -> Response:
+def _checked(response: Response, request: Request) -> Response:
     """`response`, or an error where it does not answer `request`."""
     if response.finish == "error":
         return response
     if isinstance(request, Generate):
         return response if response.text is not None else Response(finish="error", error="the function's Response has no text")
+    if isinstance(request, Rank):
+        return response if response.ranking is not None else Response(finish="error", error="the function's Response has no ranking")
     rows = response.loglikelihoods
     if rows is None or len(rows) != len(request.prompts) or any(len(row) != len(request.continuations) for row in rows):
         return Response(finish="error", error="the function's Response needs loglikelihoods of shape prompts × continuations")
@@ -131,12 +135,12 @@ def _parameters(function: Callable[..., Any]) -> tuple[Literal["text", "messages
     takes: Literal["text", "messages", "request"] = "text"
     if first.name == "messages" or "Message" in annotation:
         takes = "messages"
-    elif first.name == "request" or annotation.rpartition(".")[2] in ("Request", "Generate", "Likelihood"):
+    elif first.name == "request" or annotation.rpartition(".")[2] in ("Request", "Generate", "Likelihood", "Rank"):
         takes = "request"
     if any(p.kind is p.VAR_KEYWORD for p in rest):
         return takes, _DECODING
     names = {p.name for p in rest if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
-    return takes, tuple(name for name in _DECODING if name in names)
+    return takes, tuple(name for name in (*_DECODING, _CORPUS) if name in names)
 
 
 def open_python(scheme: str, path: str, options: dict[str, str], uri: str) -> PythonModel:

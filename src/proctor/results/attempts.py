@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # A block is made of as many rows as are in memory at once: fewer where prompts are long.
 ROWS_AT_ONCE = 20_000
 CHARACTERS_AT_ONCE = 1 << 25
+_RANKED = 100  # what a document of a ranking takes, as a row, in characters
 
 
 def write_attempts(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -37,7 +38,7 @@ def write_attempts(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
         total = count = characters = 0
         for total, one in enumerate(rows, 1):  # noqa: B007 - counted for the size of row groups
             block.append(one)
-            characters += len(one["request"]) + len(one["text"] or "")
+            characters += len(one["request"]) + len(one["text"] or "") + _RANKED * len(one["ranking"] or ())
             if len(block) >= ROWS_AT_ONCE or characters >= CHARACTERS_AT_ONCE:
                 parts.mkdir(exist_ok=True)
                 _frame(block, columns).write_parquet(parts / f"{count:06}.parquet", compression="lz4")
@@ -66,7 +67,10 @@ def _frame(block: list[Mapping[str, Any]], columns: Mapping[str, pl.DataType]) -
     series = []
     for name, kind in columns.items():
         values = [row[name] for row in block]
-        series.append(_lists(name, values, kind) if isinstance(kind, pl.List) else pl.Series(name, values, kind))
+        if isinstance(kind, pl.List) and not isinstance(kind.inner, pl.Struct):
+            series.append(_lists(name, values, kind))
+        else:
+            series.append(pl.Series(name, values, kind))
     return pl.DataFrame(series)
 
 

@@ -61,6 +61,7 @@ def schema() -> dict[str, pl.DataType]:
         "retry_reasons": text,
         "hedged": pl.Boolean(),
         "exchanges": text,
+        "ranking": pl.List(pl.Struct({"id": text, "score": number})),
     }
 
 
@@ -113,6 +114,7 @@ def row(
         "retry_reasons": response.retry_reasons,
         "hedged": response.hedged,
         "exchanges": canonical_json(response.exchanges).decode() if response.exchanges else None,
+        "ranking": None if response.ranking is None else [{"id": one.id, "score": one.score} for one in response.ranking],
     }
 
 

@@ -35,6 +35,7 @@ SCORERS = {
     "bleu": "proctor.scoring.generation:Bleu",
     "chrf": "proctor.scoring.generation:Chrf",
     "rouge": "proctor.scoring.generation:Rouge",
+    "retrieval": "proctor.scoring.retrieval:Retrieval",
     "perplexity": "proctor.scoring.perplexity:Perplexity",
     "constraints": "proctor.scoring.constraints:Constraints",
     "multi_answer": "proctor.scoring.multi_answer:MultiAnswer",

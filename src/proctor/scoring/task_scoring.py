@@ -90,7 +90,7 @@ class TaskScoring:
         Of a conversation the last turn's answer is scored; scorers see all of them.
 
         Attempts without an answer get each scorer's `unanswered` values. A choice by likelihood has the letter of the most likely choice as
-        answer, a perplexity none.
+        answer, a perplexity none, a ranking its first document.
         """
         if response.finish == "error":
             return Score("failed", self._unanswered(item), None, response.error or "no answer")
@@ -102,6 +102,8 @@ class TaskScoring:
             return Score("refused", self._refused(item, response), None, last.error or "refused by the provider")
         if self._kind in ("choice", "perplexity"):
             return self._score_likelihood(item, request, response)
+        if self._kind == "rank":
+            return self._score_ranking(item, response)
         return self._score_text(item, response)
 
     @property
@@ -147,6 +149,18 @@ class TaskScoring:
             values.update(measured.values)
             reasons.append(measured.reason)
         return Score("scored", values, answer, "; ".join(filter(None, reasons)))
+
+    def _score_ranking(self, item: Item, response: Response) -> Score:
+        if response.ranking is None:
+            return Score("failed", self._unanswered(item), None, "the response has no ranking")
+        best = response.ranking[0].id if response.ranking else None
+        values: dict[str, float] = {}
+        reasons: list[str] = []
+        for part in self._parts:
+            measured = part.scorer.measure(best or "", item, response)
+            values.update(measured.values)
+            reasons.append(measured.reason)
+        return Score("scored", values, best, "; ".join(filter(None, reasons)))
 
     def _score_text(self, item: Item, response: Response) -> Score:
         last = response.turns[-1]
@@ -198,8 +212,8 @@ def compile_scoring(spec: ScoringLike, response: ResponseLike, where: str, lette
     """Check a task's scoring and make it ready.
 
     Args:
-        spec: the `scoring` part of a task file. Without metrics a choice is scored by `choice`, a perplexity by `perplexity`; free text
-            has no default.
+        spec: the `scoring` part of a task file. Without metrics a choice is scored by `choice`, a perplexity by `perplexity`, a ranking by
+            `retrieval`; free text has no default.
         response: its `response` part.
         where: the task file's name, for messages.
         letters: what the choices are named by, where it is not A, B, C, …; an answer that names one is read as the letter of its place.
@@ -208,12 +222,13 @@ def compile_scoring(spec: ScoringLike, response: ResponseLike, where: str, lette
         TaskError: an unknown scorer, option or way to extract; two scorers with a metric of the same name; no metrics for generated text.
         MissingExtra: a scorer's packages are not installed.
     """
+    unread = response.kind == "rank"  # nothing is extracted
     likelihood = response.kind == "perplexity" or (response.kind == "choice" and response.by != "generate")
     entries = list(spec.metrics)
     if not entries:
         if response.kind == "generate":
             raise TaskError(f"{where}: scoring.metrics: generated text needs a scorer; there are: {', '.join(scorer_names())}")
-        entries = [response.kind]
+        entries = ["retrieval" if response.kind == "rank" else response.kind]
     parts: list[_Part] = []
     described: list[dict[str, Any]] = []
     taken: dict[str, str] = {}
@@ -223,6 +238,8 @@ def compile_scoring(spec: ScoringLike, response: ResponseLike, where: str, lette
         # The same word for both ways to answer a multiple-choice question.
         cls = GeneratedChoice if name == "choice" and not likelihood else scorer_class(name, at)
         if (name == "perplexity") != (response.kind == "perplexity"):
+            raise TaskError(f"{at}: '{name}' cannot score the response kind '{response.kind}'")
+        if (name == "retrieval") != (response.kind == "rank"):
             raise TaskError(f"{at}: '{name}' cannot score the response kind '{response.kind}'")
         if name == "choice" and response.kind != "choice":
             raise TaskError(f"{at}: 'choice' needs the response kind 'choice', not '{response.kind}'")
@@ -238,14 +255,14 @@ def compile_scoring(spec: ScoringLike, response: ResponseLike, where: str, lette
         identity = getattr(scorer, "identity", None)  # of code outside Proctor that the scorer runs
         if identity is not None:
             description["identity"] = identity
-        if not likelihood:
+        if not likelihood and not unread:
             description["extract"] = extractor.spec
         described.append(description)
     protocol: dict[str, Any] = {"scorers": described}
     if likelihood:
         if response.kind == "choice":
             protocol["normalise"] = response.normalise
-    else:
+    elif not unread:
         protocol |= {"thinking": spec.thinking, "extract_version": extract.VERSION}
-    kind = response.kind if likelihood else "generate"
+    kind = response.kind if likelihood or unread else "generate"
     return TaskScoring(parts, protocol, kind, spec.thinking == "strip", response.normalise, letters)

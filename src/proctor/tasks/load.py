@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -15,8 +16,9 @@ from proctor.tasks.lm_eval.settings import LmEvalSettings, is_ref
 from proctor.tasks.spec import SuiteSpec, TaskSpec
 from proctor.tasks.suite import Group, Suite, Weighted
 from proctor.tasks.task import Task
-from proctor.tasks.yaml_file import TaskFile, read_task_file, read_yaml
+from proctor.tasks.yaml_file import TaskFile, read_task_file, read_yaml, task_spec_from_mapping
 
+BEIR = "beir:"
 BUILTIN = Path(__file__).parent.parent / "suites"
 _YAML = (".yaml", ".yml")
 
@@ -37,7 +39,7 @@ def builtin_benchmarks() -> list[str]:
 
 
 def load_task(ref: str | Path, lm_eval: LmEvalSettings | None = None, *, data: str | Path | None = None) -> Task:
-    """A task by built-in name, path, `FILE/NAME` of a file with several, or `lm-eval:NAME`; `TASK@VARIANT` is one of its variants.
+    """A task by built-in name, path, `FILE/NAME` of a file with several, `beir:FOLDER` or `lm-eval:NAME`; `TASK@VARIANT` is its variant.
 
     Args:
         ref: the name.
@@ -53,6 +55,8 @@ def load_task(ref: str | Path, lm_eval: LmEvalSettings | None = None, *, data: s
         from proctor.tasks.lm_eval.suite import load_task as load_lm_eval
 
         return load_lm_eval(name, given)
+    if name.startswith(BEIR):
+        return _beir(name)
     plain, names = _variants(name)
     if names:
         return _one_variant(plain, names, given)
@@ -120,6 +124,9 @@ def task_specs(refs: Sequence[str]) -> list[tuple[str, TaskSpec]]:
     for ref in refs:
         if is_ref(ref):
             raise UsageError(f"{ref}: the tasks of lm-evaluation-harness are listed by: proctor list tasks lm-eval")
+        if ref.startswith(BEIR):
+            found.append((ref, _beir_spec(ref)[0]))
+            continue
         path, source, part = _locate(ref)
         for one, its_source, its_part in _files(path, source, part):
             found += [(its_source, spec) for spec in _chosen(read_task_file(one), its_part, its_source)]
@@ -174,6 +181,9 @@ def _load_one(ref: str, given: LmEvalSettings, base: Path | None = None, above: 
         from proctor.tasks.lm_eval.suite import load_suite as load_lm_eval
 
         return load_lm_eval(ref, given, base)
+    if ref.startswith(BEIR):
+        task = _beir(ref)
+        return Suite(task.name, [Weighted(task)], title=task.spec.title, source=ref)
     plain, names = _variants(ref, base)
     if names:
         from proctor.tasks.variants.build import with_variants
@@ -297,3 +307,33 @@ def _load_task(spec: TaskSpec, file: TaskFile, path: Path, source: str, data: st
     named = f"{source}{spec.task.removeprefix(file.name)}"
     where = str(path) if not source.startswith("builtin:") else source
     return Task.from_spec(spec, path.parent, named if file.many else source, named if file.many else where, data)
+
+
+def _beir(ref: str) -> Task:
+    spec, folder = _beir_spec(ref)
+    return Task.from_spec(spec, folder, ref, ref)
+
+
+def _beir_spec(ref: str) -> tuple[TaskSpec, Path]:
+    """`beir:FOLDER` or `beir:FOLDER#SPLIT`: the task of a folder as BEIR has them, and the folder.
+
+    BEIR leaves a document with the query's own id out of its ranking; so does this.
+    """
+    name, _, split = ref.removeprefix(BEIR).partition("#")
+    folder, split = Path(name), split or "test"
+    for file in ("corpus.jsonl", "queries.jsonl", f"qrels/{split}.tsv"):
+        if not (folder / file).is_file():
+            splits = sorted(path.stem for path in (folder / "qrels").glob("*.tsv"))
+            there = f"; it has judgements of: {', '.join(splits)} (name one as {BEIR}{name}#SPLIT)" if splits and "qrels" in file else ""
+            raise UsageError(f"{ref}: there is no {folder / file}; expected corpus.jsonl, queries.jsonl and qrels/{split}.tsv{there}")
+    keys = {
+        "task": re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-._") or "beir",
+        "title": f"BEIR folder {folder.name}, split {split}",
+        "domain": "retrieval",
+        "capabilities": ["retrieval"],
+        "data": {"files": "queries.jsonl", "corpus": "corpus.jsonl", "qrels": f"qrels/{split}.tsv"},
+        "prompt": "{{ text }}",
+        "response": "rank",
+        "scoring": [{"retrieval": {"same_id": "drop"}}],
+    }
+    return task_spec_from_mapping(keys, ref), folder

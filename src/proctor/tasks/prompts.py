@@ -13,7 +13,7 @@ from proctor.tasks.media import MediaProblemError, MediaStore, located
 from proctor.tasks.shots import Shots
 from proctor.tasks.spec import TaskSpec
 from proctor.template import Template
-from proctor.types import PLACE, Generate, Item, Likelihood, Message, Prompt, Request
+from proctor.types import PLACE, Generate, Item, Likelihood, Message, Prompt, Rank, Request
 
 OWN_NAMES = ("choices", "letters", "options")  # what a template sees beside the row's columns
 EXAMPLE_CHARACTERS = 1 << 24  # of rendered examples that are kept; a few examples go before many items
@@ -29,6 +29,7 @@ class Prompter:
         pool: items that examples are taken from.
         where: the task file, for messages.
         store: of the pictures, sounds and documents that the templates show.
+        corpus: hash of the documents that are ranked; empty for other kinds of response.
 
     Raises:
         TaskError: a template that names an unknown column; fixed examples that do not exist; an object outside of the question.
@@ -38,9 +39,16 @@ class Prompter:
     """
 
     def __init__(
-        self, spec: TaskSpec, items: tuple[Item, ...], pool: tuple[Item, ...], where: str, store: MediaStore | None = None
+        self,
+        spec: TaskSpec,
+        items: tuple[Item, ...],
+        pool: tuple[Item, ...],
+        where: str,
+        store: MediaStore | None = None,
+        corpus: str = "",
     ) -> None:
         self.spec = spec
+        self.corpus = corpus
         prompt = spec.prompt
         self.template = Template(prompt.template, f"{where}: prompt.template")
         self.prefill = Template(prompt.prefill, f"{where}: prompt.prefill")
@@ -52,7 +60,8 @@ class Prompter:
         most = max(len(item.choices) for item in (*items, *pool)) if prompt.letters else 0
         if most > len(self.letters):
             raise TaskError(f"{where}: prompt.letters: {len(self.letters)} for {most} choices; give one for each")
-        for template in (self.template, self.prefill, self.system, self.answer):
+        self.instruction = Template(prompt.instruction, f"{where}: prompt.instruction") if prompt.instruction is not None else None
+        for template in (self.template, self.prefill, self.system, self.answer, self.instruction):
             if template is not None:
                 self._check_names(template, items[0])
                 if template.media and template is not self.template:
@@ -68,6 +77,8 @@ class Prompter:
 
     def request(self, item: Item, epoch: int) -> Request:
         """What a model is asked for `item`; the epoch matters only to the seed of sampled answers."""
+        if self.spec.response.kind == "rank":
+            return self._rank(item)
         prompt = self._prompt(item)
         response = self.spec.response
         if response.kind == "perplexity":
@@ -79,6 +90,12 @@ class Prompter:
         sampled = response.temperature > 0
         seed = seeded("sample", self.spec.prompt.seed, self.spec.seed_name, item.id, epoch) % _SEED_RANGE if sampled else None
         return Generate(prompt, response.max_tokens, tuple(response.stop), response.temperature, response.top_p, seed)
+
+    def _rank(self, item: Item) -> Rank:
+        instruction = self._show(self.instruction, item) if self.instruction is not None else ""
+        return Rank(
+            self.question(item), self.corpus, instruction, self.spec.prompt.delimiter, candidates(self.spec, item), self.spec.response.top_k
+        )
 
     def question(self, item: Item) -> str:
         """The rendered question of an item, without examples; where it shows objects, with marks that are told apart by what they show.
@@ -202,3 +219,16 @@ def _same(column: Any, own: Any) -> bool:
 
 def _glue(text: str, delimiter: str) -> str:
     return "" if not text or text[-1].isspace() else delimiter
+
+
+def candidates(spec: TaskSpec, item: Item) -> tuple[str, ...]:
+    """The documents that an item has put into order; none where it is all of the corpus. Raises `TaskError` for a column without a list."""
+    if spec.item.candidates is None:
+        return ()
+    found = item.fields.get(spec.item.candidates)
+    if not isinstance(found, list) or not found:
+        raise TaskError(
+            f"task '{spec.task}': item.candidates: expected a list of the ids of documents in the column '{spec.item.candidates}' "
+            f"of item '{item.id}', got {found!r:.80}"
+        )
+    return tuple(str(one) for one in found)

@@ -54,6 +54,7 @@ def check_task(spec: TaskSpec) -> None:
     _check_item(spec.item)
     _check_prompt(spec.prompt)
     _check_response(spec.response)
+    _check_rank(spec)
     _check_scoring(spec.scoring)
     if spec.chance is not None and not 0 <= spec.chance < 1:
         raise KeyProblemError(("chance",), f"expected a share from 0 to below 1 (0.25 for four choices), got {spec.chance:g}")
@@ -174,7 +175,7 @@ def _check_prompt(prompt: PromptSpec) -> None:
 
 
 def _check_response(response: ResponseSpec) -> None:
-    for key in ("epochs", "max_tokens"):
+    for key in ("epochs", "max_tokens", "top_k"):
         _at_least(getattr(response, key), 1, ("response", key))
     _at_least(response.temperature, 0, ("response", "temperature"))
     if not 0 < response.top_p <= 1:
@@ -191,8 +192,10 @@ def _check_response(response: ResponseSpec) -> None:
         belongs(("by", "normalise"), "kind: choice", f"kind: {response.kind}")
     if response.kind == "choice" and response.by == "generate":
         belongs(("normalise",), "by: letter or by: text", "by: generate")
-    if response.kind == "perplexity" or (response.kind == "choice" and response.by != "generate"):
-        kind = "kind: perplexity" if response.kind == "perplexity" else f"kind: choice, by: {response.by}"
+    if response.kind != "rank":
+        belongs(("top_k",), "kind: rank", f"kind: {response.kind}")
+    if response.kind in ("perplexity", "rank") or (response.kind == "choice" and response.by != "generate"):
+        kind = f"kind: {response.kind}" if response.kind != "choice" else f"kind: choice, by: {response.by}"
         belongs(("max_tokens", "stop", "temperature", "top_p"), "generated text", kind)
 
 
@@ -226,6 +229,27 @@ def _check_variants(variants: list[VariantSpec]) -> None:
                 _check_prompt(variant.prompt)
         except KeyProblemError as problem:
             raise KeyProblemError((*path, *problem.path), problem.message, at_key=problem.at_key) from None
+
+
+def _check_rank(spec: TaskSpec) -> None:
+    """Documents are there where they are to be ranked, and nowhere else."""
+    if spec.response.kind != "rank":
+        for path, value in (
+            (("data", "corpus"), spec.data.corpus),
+            (("data", "qrels"), spec.data.qrels),
+            (("item", "candidates"), spec.item.candidates),
+            (("prompt", "instruction"), spec.prompt.instruction),
+        ):
+            if value is not None:
+                raise KeyProblemError(path, f"belongs to response.kind: rank, not to kind: {spec.response.kind}", at_key=True)
+        return
+    if not spec.data.corpus:
+        raise KeyProblemError(("data", "corpus"), "the key is missing; expected the documents that are ranked", at_key=True)
+    if spec.data.qrels is not None and not spec.data.qrels:
+        raise KeyProblemError(("data", "qrels"), "expected the judgements, got an empty value")
+    for key, default in (("system", None), ("prefill", ""), ("answer", None), ("shots", 0)):
+        if getattr(spec.prompt, key) != default:
+            raise KeyProblemError(("prompt", key), "belongs to other kinds of response, not to kind: rank", at_key=True)
 
 
 def _check_scoring(scoring: ScoringSpec) -> None:

@@ -34,6 +34,10 @@ class DataSpec(_Spec, frozen=True):
         columns: names of the columns of delimited `files` whose first line is a row already.
         delimiter: what stands between the values of `.csv` files, where it is no comma.
         where: only rows whose columns hold these values (or one of a list of them), examples included.
+        corpus: the documents that the rows, as queries, are asked about: a path or glob (or a list of them), the documents themselves, or,
+            with `hub`, a configuration (`name` or `name/split`).
+        qrels: which document answers which query, and how well: a path, the judgements themselves, or, with `hub`, a configuration.
+            Rows without one are left out; the others get a column `target`, from document to grade.
         seed, size, args: see `gym` and `python`.
     """
 
@@ -51,6 +55,8 @@ class DataSpec(_Spec, frozen=True):
     columns: list[str] | None = None
     delimiter: str | None = None
     where: dict[str, Any] = field(default_factory=dict)
+    corpus: str | list[Any] | None = None
+    qrels: str | list[Any] | None = None
     seed: int | None = None
     size: int | None = None
     args: dict[str, Any] = field(default_factory=dict)
@@ -67,6 +73,7 @@ class ItemSpec(_Spec, frozen=True):
             an error where two readings differ.
         group: items that belong together (a passage); standard errors are clustered by it.
         metadata: columns kept beside the results.
+        candidates: the column that holds the ids of the documents to put into order; default: the whole corpus. Response kind `rank` only.
     """
 
     id: str | None = None
@@ -75,13 +82,15 @@ class ItemSpec(_Spec, frozen=True):
     target_as: Literal["index", "number", "letter", "text"] | None = None
     group: str | None = None
     metadata: list[str] = field(default_factory=list)
+    candidates: str | None = None
 
 
 class PromptSpec(_Spec, frozen=True):
     """What a model is shown. Templates are Jinja; they see the row's columns, `choices`, `letters` and `options` (the lettered choices).
 
     Attributes:
-        template: the question.
+        template: the question; of the response kind `rank`, the query.
+        instruction: what is wanted of the documents beside the query; response kind `rank` only.
         system: the system turn.
         prefill: the beginning of the answer, which the model continues.
         answer: how the answer of an example reads; default: the target as the response kind would give it.
@@ -115,21 +124,24 @@ class PromptSpec(_Spec, frozen=True):
     turns: str | list[str] = field(default_factory=list)
     letters: list[str] = field(default_factory=list)
     option: str = "{{ letter }}. {{ choice }}"
+    instruction: str | None = None
 
 
 class ResponseSpec(_Spec, frozen=True):
     """What is asked of the model.
 
     Attributes:
-        kind: `choice` (multiple choice), `generate` (free text) or `perplexity` (likelihood of a text, the target).
+        kind: `choice` (multiple choice), `generate` (free text), `perplexity` (likelihood of a text, the target) or `rank` (documents of
+            `data.corpus`).
         by: a choice is scored by the likelihood of its `letter` or of its whole `text`, or the model `generate`s the letter.
         normalise: what a choice's log-likelihood is divided by (`char`, `byte`, `token`), or `unconditional`: minus that without
             the question.
         max_tokens, stop, temperature, top_p: decoding of generated text.
         epochs: how often each item is asked.
+        top_k: at most so many documents are ranked.
     """
 
-    kind: Literal["choice", "generate", "perplexity"] = "generate"
+    kind: Literal["choice", "generate", "perplexity", "rank"] = "generate"
     by: Literal["letter", "text", "generate"] = "letter"
     normalise: Literal["none", "char", "byte", "token", "unconditional"] = "none"
     max_tokens: int = 256
@@ -137,6 +149,7 @@ class ResponseSpec(_Spec, frozen=True):
     temperature: float = 0.0
     top_p: float = 1.0
     epochs: int = 1
+    top_k: int = 100
 
 
 class ScoringSpec(_Spec, frozen=True):

@@ -15,14 +15,14 @@ from proctor.errors import DataError, TaskError, nearest
 from proctor.scoring.task_scoring import TaskScoring, compile_scoring
 from proctor.tasks.items import build_items
 from proctor.tasks.media import MediaStore
-from proctor.tasks.prompts import Prompter
+from proctor.tasks.prompts import Prompter, candidates
 from proctor.tasks.sources import read_rows
 from proctor.tasks.sources.python_source import importable
 from proctor.tasks.spec import DataSpec, TaskSpec
 from proctor.tasks.turns import Turns
 from proctor.tasks.yaml_file import task_spec_from_mapping
 from proctor.template import Template
-from proctor.types import Item, MediaKind, Request, Response, Step
+from proctor.types import Corpus, Item, MediaKind, Request, Response, Step
 
 PROTOCOL_FORMAT = 1  # raised when the same task file would be asked or scored differently by a new Proctor
 _LETTER_ONLY = "Answer with the letter of the right choice only."
@@ -49,6 +49,7 @@ class Task:
         spec: the task file, typed.
         items: what is asked.
         pool: what few-shot examples are taken from.
+        corpus: the documents that are ranked; None for other kinds of response.
         scoring: how responses are scored.
         base: folder that relative paths start from.
         data_map: a file that says where data sets of the hub lie on this machine.
@@ -59,6 +60,8 @@ class Task:
 
     turns: Turns | None = None
     variant: Mapping[str, Any] = {}
+
+    corpus: Corpus | None = None
 
     def __init__(self, *, base: Path | str | None = None, **keys: Any) -> None:
         data = keys.get("data")
@@ -79,6 +82,13 @@ class Task:
         if isinstance(spec.each, dict):  # seen like columns
             rows.rows = [{**row, **spec.each} for row in rows.rows]
             rows.shots = None if rows.shots is None else [{**row, **spec.each} for row in rows.shots]
+        corpus = None
+        if spec.response.kind == "rank":
+            from proctor.tasks.sources import documents
+
+            corpus = documents.read_corpus(spec.data, base, where, data)
+            if spec.data.qrels is not None:
+                rows = documents.judged(rows, spec.data, base, where, corpus, data)
         choice = spec.response.kind == "choice"
         items = build_items(rows.rows, spec.item, choice=choice, where=where, row_name=rows.where)
         if not items:
@@ -89,7 +99,18 @@ class Task:
             pool = build_items(rows.shots, as_example, choice=choice, where=where, row_name=lambda i: f"example {i + 1} of data.shots")
         self.base, self.data_map = base, data
         self.media_store = MediaStore([base, *_folders(spec.data, base)])
+        self.corpus = corpus
+        self._check_candidates(spec, items, where)
         self._assemble(spec, items, pool, source, rows.origin, where)
+
+    def _check_candidates(self, spec: TaskSpec, items: tuple[Item, ...], where: str) -> None:
+        if self.corpus is None or spec.item.candidates is None:
+            return
+        known = set(self.corpus.ids)
+        for item in items:
+            missing = next((one for one in candidates(spec, item) if one not in known), None)
+            if missing is not None:
+                raise DataError(f"{where}: item '{item.id}': the candidate '{missing}' is not in data.corpus{nearest(missing, known)}")
 
     def _assemble(self, spec: TaskSpec, items: tuple[Item, ...], pool: tuple[Item, ...], source: str, origin: str, where: str) -> None:
         self.spec = spec
@@ -101,7 +122,7 @@ class Task:
         with importable(self.base):  # a scoring function may stand beside the task file, as a data function may
             self.scoring: TaskScoring = compile_scoring(spec.scoring, spec.response, where, spec.prompt.letters)
         self.scoring.check(items)
-        self.prompter = Prompter(spec, items, pool, where, self.media_store)
+        self.prompter = Prompter(spec, items, pool, where, self.media_store, self.corpus.hash if self.corpus is not None else "")
         self.turns = Turns(spec, items, self.base, where) if spec.prompt.turns else None
 
     def __repr__(self) -> str:
@@ -173,6 +194,9 @@ class Task:
         with_examples = spec.prompt.shots > 0
         ordered = with_examples and spec.prompt.choose == "first"
         made = {"variant": dict(self.variant)} if self.variant else {}
+        documents = {}
+        if self.corpus is not None:
+            documents["corpus"] = {"count": len(self.corpus.ids), "hash": self.corpus.hash, "candidates": spec.item.candidates}
         return {
             "format": PROTOCOL_FORMAT,
             "task": spec.task,
@@ -184,6 +208,7 @@ class Task:
             "response": msgspec.to_builtins(spec.response),
             "scoring": self.scoring.protocol,
             **made,
+            **documents,
         } | ({"turns": self.turns.identity} if self.turns is not None and self.turns.identity else {})
 
     def _hash_of(self, items: Sequence[Item], *, ordered: bool) -> str:
@@ -251,7 +276,7 @@ class Task:
         """A task made from this one: another specification, the same items put otherwise, and what says how, for the protocol."""
         task = Task.__new__(Task)
         task.base, task.data_map, task.media_store = self.base, self.data_map, self.media_store
-        task.variant = variant
+        task.variant, task.corpus = variant, self.corpus
         task._assemble(spec, items, pool, self.source, origin or self.origin, self.where)
         return task
 

@@ -42,22 +42,23 @@ class Rows(Struct):
         rows: one mapping per row, of JSON values.
         shots: rows that few-shot examples are taken from; None where `data.shots` is not given.
         origin: what was read, in one line: hub commit, package version or seed included.
+        tables: the same rows by what they came from.
     """
 
     rows: list[dict[str, Any]]
     shots: list[dict[str, Any]] | None
     origin: str
-    _tables: list[Table] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
 
     def where(self, index: int) -> str:
         """The place of `rows[index]`, such as `questions.csv line 12`."""
         starts = [0]
-        for table in self._tables:
+        for table in self.tables:
             starts.append(starts[-1] + len(table.rows))
         part = bisect_right(starts, index) - 1
-        if not 0 <= part < len(self._tables):
+        if not 0 <= part < len(self.tables):
             raise IndexError(index)
-        table, at = self._tables[part], index - starts[part]
+        table, at = self.tables[part], index - starts[part]
         return f"{table.name} line {table.lines[at]}" if table.lines is not None else f"{table.name} row {at + 1}"
 
 
