@@ -30,7 +30,7 @@ STOP = {"in", "as", "the", "by", "a", "is", "and", "are", "with"}
 
 
 def ask(query, item="q1", pool=(), **keys):
-    return Ask(0, "t", Item(item, {}, target={"d1": 1}), 0, Rank(query, CORPUS.hash, **keys), tuple(pool), CORPUS)
+    return Ask(0, "t", Item(item, {}, target={"d1": 1}), 0, Rank(query, CORPUS.hash, **keys), tuple(pool), corpus=CORPUS)
 
 
 def ranking(model, the_ask):
@@ -74,7 +74,7 @@ def test_bm25_reads_the_instruction_and_keeps_to_candidates_and_top_k():
 def test_bm25_of_documents_without_words():
     pytest.importorskip("bm25s")
     corpus = make_corpus(["a"], ["…"])
-    [(_, response)] = open_model("baseline:bm25").answer([Ask(0, "t", Item("q", {}), 0, Rank("x", corpus.hash), (), corpus)])
+    [(_, response)] = open_model("baseline:bm25").answer([Ask(0, "t", Item("q", {}), 0, Rank("x", corpus.hash), (), corpus=corpus)])
     assert response.ranking == ()
 
 

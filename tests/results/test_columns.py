@@ -16,7 +16,7 @@ from proctor.errors import StoreError
 from proctor.results import attempts
 from proctor.results.attempts import write_attempts
 from proctor.results.columns import RESPONSE_COLUMNS, request_hash, response_of, row, schema
-from proctor.types import Exchange, Generate, Item, Likelihood, Message, Prompt, Response, Score
+from proctor.types import Exchange, Generate, Item, Likelihood, Message, Prompt, Ranked, Response, Score
 
 # The columns as the reference documents them, and how each reader calls their types.
 TEXTS = {
@@ -79,6 +79,7 @@ ORDER = [
     "retry_reasons",
     "hedged",
     "exchanges",
+    "ranking",
 ]
 CONSTANTS = {"run": "r", "suite": "s", "model": "m", "task": "t", "protocol": "p", "reused": False}
 ITEM = Item("i0", {"q": "?"}, ("x", "y"), 1, "g", {"level": 3})
@@ -112,9 +113,10 @@ def test_polars_reads_the_documented_columns(path):
             "loglikelihoods": pl.List(pl.List(pl.Float64())),
             "greedy": pl.List(pl.List(pl.Boolean())),
             "token_counts": pl.List(pl.Int64()),
+            "ranking": pl.List(pl.Struct({"id": pl.String(), "score": pl.Float64()})),
         }.get(name) or (pl.String() if name in TEXTS else pl.Int64() if name in WHOLES else pl.Float64())
         assert kind == expected, name
-    assert {"reused", "hedged", "loglikelihoods", "greedy", "token_counts"} | TEXTS | WHOLES | NUMBERS == set(ORDER)
+    assert {"reused", "hedged", "loglikelihoods", "greedy", "token_counts", "ranking"} | TEXTS | WHOLES | NUMBERS == set(ORDER)
     assert dict(frame.schema) == schema()
 
 
@@ -123,6 +125,7 @@ def test_duckdb_reads_them(path):
     kinds = dict(zip(found.columns, map(str, found.types), strict=True))
     assert list(kinds) == ORDER
     nested = {"reused": "BOOLEAN", "hedged": "BOOLEAN", "loglikelihoods": "DOUBLE[][]", "greedy": "BOOLEAN[][]", "token_counts": "BIGINT[]"}
+    nested["ranking"] = "STRUCT(id VARCHAR, score DOUBLE)[]"
     plain = dict.fromkeys(TEXTS, "VARCHAR") | dict.fromkeys(WHOLES, "BIGINT") | dict.fromkeys(NUMBERS, "DOUBLE")
     assert kinds == {name: (nested | plain)[name] for name in ORDER}
     query = f"select item, loglikelihoods[1][2], metrics->>'f1', metadata->>'level', state from '{path}' order by item"
@@ -193,6 +196,7 @@ responses = st.builds(
     first_token=st.none() | finite,
     retry_reasons=st.none() | unicode_text,
     hedged=st.booleans(),
+    ranking=st.none() | st.lists(st.builds(Ranked, id=unicode_text, score=finite), max_size=4).map(tuple),
     exchanges=st.lists(
         st.builds(
             Exchange,
