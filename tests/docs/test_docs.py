@@ -88,6 +88,8 @@ def test_a_task_shown_with_its_rows_can_be_asked(page: str, body: str, tmp_path:
         if its_page == page and re.match(r"def \w+\(answer, item\)", code):
             (tmp_path / "my_scorer.py").write_text(code, "utf-8")
             monkeypatch.syspath_prepend(tmp_path)
+        if its_page == page and re.match(r"def \w+\(item, answers\)", code):  # what a user says, beside the task file
+            (tmp_path / "user.py").write_text(code, "utf-8")
     path = tmp_path / "shown.yaml"
     path.write_text(body, "utf-8")
     try:

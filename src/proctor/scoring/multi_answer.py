@@ -1,4 +1,4 @@
-"""Several instructions in one prompt, the answer to each scored by itself."""
+"""Several instructions in one prompt or one conversation, the answer to each scored by itself."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ from msgspec.structs import replace
 
 from proctor.errors import DataError, TaskError
 from proctor.scoring.base import Measured, Metric, Scorer
+from proctor.scoring.text_signs import strip_thinking
 from proctor.types import Item, Response
 
 
 class MultiAnswer(Scorer):
-    """Several answers in one response: `all` (1 only if every one is right), `share` (mean of their scores) and `in_order`.
+    """Several answers in one response, or in the turns of a conversation, each scored by itself.
 
+    `all` is 1 only if every answer is right, `share` the mean of their scores, `in_order` the share right together with all before them.
     The target is a list with what counts as right for each instruction, in order; a target of several accepted texts is a list in it.
-    `in_order` is the share of answers that are right together with all before them, for instructions that build on one another. An answer
-    that is not there is wrong. After MTI Bench (Son et al. 2024), whose step and conditional accuracies `share` and `in_order` are.
+    An answer that is not there is wrong. `share` and `in_order` are the step and conditional accuracies of MTI Bench (Son et al. 2024).
 
     Args:
         mark: a regular expression whose first group is the n-th answer, `{n}` standing for n from 1. Default: `<task1>…<task1/>`, as MTI
             Bench has it, or `<task1>…</task1>`. The first match counts.
+        turns: take the n-th answer of the conversation for the n-th answer, rather than a marked one.
         scorer: what scores each answer, as in `scoring.metrics`; its first metric, which must be a mean from 0 to 1, counts.
     """
 
     name = "multi_answer"
     metrics = (Metric("all"), Metric("share"), Metric("in_order"))
 
-    def __init__(self, *, mark: str = r"<task{n}>(.*?)<(?:task{n}/|/task{n})>", scorer: Any = "exact_match") -> None:
+    def __init__(self, *, mark: str = r"<task{n}>(.*?)<(?:task{n}/|/task{n})>", turns: bool = False, scorer: Any = "exact_match") -> None:
         from proctor.scoring.extract import compile_extract
         from proctor.scoring.registry import make_scorer, read_entry, scorer_class
 
@@ -41,6 +43,7 @@ class MultiAnswer(Scorer):
         self._main = main.name
         self._extract = compile_extract((), self._scorer.default_extract, where)
         self._mark = mark
+        self.conversation = turns
         if "{n}" not in mark or self._pattern(1).groups < 1:
             raise TaskError("multi_answer.mark: expected a pattern with {n} and a group for the answer, such as 'Answer {n}: (.*)'")
         self.identity = {"scorer": name, "version": self._scorer.version, "options": options}
@@ -50,6 +53,13 @@ class MultiAnswer(Scorer):
             return re.compile(self._mark.replace("{n}", str(number)), re.DOTALL | re.IGNORECASE)
         except re.error as error:
             raise TaskError(f"multi_answer.mark: the pattern {self._mark!r} does not compile: {error}") from None
+
+    def _part(self, number: int, answer: str, response: Response) -> str | None:
+        """Where the answer to the n-th instruction stands; None where there is none."""
+        if self.conversation:
+            return strip_thinking(response.turns[number - 1].text or "") if number <= len(response.turns) else None
+        marked = self._pattern(number).search(answer)
+        return (marked[1] or "") if marked else None
 
     def check(self, item: Item) -> str | None:
         if not isinstance(item.target, list | tuple) or not item.target:
@@ -68,8 +78,8 @@ class MultiAnswer(Scorer):
         reasons: list[str] = []
         for number, target in enumerate(item.target, 1):
             one = replace(item, target=target)
-            marked = self._pattern(number).search(answer)
-            found = self._extract(marked[1] or "", one).answer if marked else None
+            text = self._part(number, answer, response)
+            found = self._extract(text, one).answer if text is not None else None
             measured = self._scorer.measure(found, one, response) if found is not None else Measured({self._main: 0.0}, "not found")
             scores.append(measured.values[self._main])
             if measured.reason:
