@@ -16,11 +16,11 @@ def run(server, tasks, tmp_path, options="?api=chat"):
     return found
 
 
-@pytest.mark.parametrize("name", ["tones", "price_lists"])
+@pytest.mark.parametrize("name", ["shapes", "tones", "price_lists"])
 def test_what_is_shown_arrives(tmp_path, name):
     with LookingServer() as server:
         seen = run(server, name, tmp_path)
-        assert seen.manifest.tasks[0].main.value == 1.0, seen.attempts().select("item", "target", "text", "error").to_dicts()
+        assert seen.manifest.tasks[0].main.value > 0.995, seen.attempts().select("item", "target", "text", "error").to_dicts()
     with LookingServer(blind=True) as server:
         assert run(server, name, tmp_path).manifest.tasks[0].main.value < 0.4
 
@@ -31,6 +31,15 @@ def test_anthropic_is_shown_documents(tmp_path, monkeypatch):
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url.removesuffix("/v1"))
         (seen,) = proctor.run("price_lists", "anthropic:looker", out=tmp_path)
     assert seen.manifest.tasks[0].main.value == 1.0
+
+
+def test_where_a_shape_is_is_scored_by_its_box(tmp_path):
+    with LookingServer() as server:
+        attempts = run(server, "shapes", tmp_path).attempts()
+    kinds = {json.loads(one)["kind"]: score for one, score in zip(attempts["metadata"], attempts["score"], strict=True)}
+    assert len(kinds) == 7
+    assert 0.97 < kinds["box"] <= 1
+    assert all(score == 1 for kind, score in kinds.items() if kind != "box")
 
 
 def test_a_runs_files_hold_hashes_and_no_bytes(tmp_path):

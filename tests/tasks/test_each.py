@@ -163,3 +163,16 @@ def test_where_takes_one_of_several_values_and_any_source():
     rows = [{"q": "a", "target": "b", "level": 1}, {"q": "c", "target": "d", "level": 2}, {"q": "e", "target": "f", "level": 3}]
     task = Task(task="t", data={"items": rows, "where": {"level": ["1", 3]}}, prompt="{{ q }}", scoring="f1")
     assert [item.fields["q"] for item in task.items] == ["a", "e"]
+
+
+def test_where_takes_a_condition():
+    rows = [{"q": "a", "target": "b", "tags": "['draft']"}, {"q": "c", "target": "d", "tags": "[]"}]
+    task = Task(task="t", data={"items": rows, "where": "{{ 'draft' not in tags and q != 'z' }}"}, prompt="{{ q }}", scoring="f1")
+    assert [item.fields["q"] for item in task.items] == ["c"]
+    assert task.origin == "rows in the task file, where {{ 'draft' not in tags and q != 'z' }}"
+    with pytest.raises(DataError, match=r"data.where: data.items row 1: expected True or False, the template gives 'draft'"):
+        Task(task="t", data={"items": rows, "where": "{{ 'draft' }}"}, prompt="{{ q }}", scoring="f1")
+    with pytest.raises(TaskError, match=r"data.where: 'tag' is not a column of the data; did you mean 'tags'"):
+        Task(task="t", data={"items": rows, "where": "{{ tag }}"}, prompt="{{ q }}", scoring="f1")
+    with pytest.raises(TaskError, match=r"data.where: expected a mapping of columns to values, or a template"):
+        Task(task="t", data={"items": rows, "where": "draft"}, prompt="{{ q }}", scoring="f1")

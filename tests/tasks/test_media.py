@@ -342,7 +342,7 @@ def test_generated_pictures_are_what_pillow_reads(tmp_path):
     assert struct.unpack(">II", one["picture"][16:24]) == (240, 240)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("tones", "audio"), ("price_lists", "document")])
+@pytest.mark.parametrize(("name", "kind"), [("shapes", "image"), ("tones", "audio"), ("price_lists", "document")])
 def test_a_built_in_task_shows_what_it_says(name, kind):
     task = load_task(name)
     assert task.media == {kind}

@@ -20,6 +20,7 @@ SCORERS = {
     "quasi_exact": "proctor.scoring.text:QuasiExact",
     "f1": "proctor.scoring.text:F1",
     "contains": "proctor.scoring.text:Contains",
+    "fields": "proctor.scoring.fields:Fields",
     "numeric": "proctor.scoring.numbers:Numeric",
     "math": "proctor.scoring.numbers:Math",
     "choice": "proctor.scoring.choice:Choice",

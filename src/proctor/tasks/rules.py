@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from proctor.tasks.spec import DataSpec, ItemSpec, PromptSpec, ResponseSpec, ScoringSpec, SuiteSpec, TaskSpec, VariantSpec
+from proctor.template import is_template
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 _REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -138,7 +139,9 @@ def _check_data(data: DataSpec) -> None:
         if not data.columns:
             raise KeyProblemError(("data", "columns"), "expected the names of the columns, got an empty list")
         _check_texts(data.columns, ("data", "columns"))
-    for column, value in data.where.items():
+    if isinstance(data.where, str) and not is_template(data.where):
+        raise KeyProblemError(("data", "where"), f"expected a mapping of columns to values, or a template {{{{ … }}}}, got '{data.where}'")
+    for column, value in data.where.items() if isinstance(data.where, dict) else ():
         if value in ([], {}) or isinstance(value, dict):
             raise KeyProblemError(("data", "where", column), "expected a value of the column, or a list of values")
     if data.delimiter is not None and len(data.delimiter) != 1:

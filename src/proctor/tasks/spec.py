@@ -33,7 +33,8 @@ class DataSpec(_Spec, frozen=True):
             split (`hub`).
         columns: names of the columns of delimited `files` whose first line is a row already.
         delimiter: what stands between the values of `.csv` files, where it is no comma.
-        where: only rows whose columns hold these values (or one of a list of them), examples included.
+        where: only rows whose columns hold these values (or one of a list of them), or for which a template says `True`; examples
+            included.
         corpus: the documents that the rows, as queries, are asked about: a path or glob (or a list of them), the documents themselves, or,
             with `hub`, a configuration (`name` or `name/split`).
         qrels: which document answers which query, and how well: a path, the judgements themselves, or, with `hub`, a configuration.
@@ -54,7 +55,7 @@ class DataSpec(_Spec, frozen=True):
     shots: str | list[str] | None = None
     columns: list[str] | None = None
     delimiter: str | None = None
-    where: dict[str, Any] = field(default_factory=dict)
+    where: dict[str, Any] | str = field(default_factory=dict)
     corpus: str | list[Any] | None = None
     qrels: str | list[Any] | None = None
     seed: int | None = None

@@ -16,7 +16,7 @@ KINDS = ("count", "colour", "number", "colours", "order", "box", "record")
 FORMATS = dict(zip(KINDS, ("number", "phrase", "number", "set", "sequence", "coordinates", "structure"), strict=True))
 SKILLS = dict(zip(KINDS, ("counting", "recognising", "reading", "recognising", "ordering", "locating", "recognising"), strict=True))
 METRICS: dict[str, Any] = {
-    "count": "positive_int_match",
+    "count": "general_single_numerical_match",
     "colour": "simple_str_match",
     "number": "exact_str_match",
     "colours": "set_equality_case_insensitive",

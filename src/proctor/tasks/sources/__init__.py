@@ -19,6 +19,7 @@ from msgspec import Struct, field
 
 from proctor.errors import DataError, nearest
 from proctor.tasks.spec import DataSpec
+from proctor.template import Template
 
 
 class Table(Struct):
@@ -80,7 +81,7 @@ def read_rows(spec: DataSpec, base: Path, where: str, data: str | None = None) -
         if spec.where:
             tables = [_those(table, spec.where) for table in tables]
             shots = _those(Table("data.shots", shots), spec.where).rows if shots is not None else None
-            origin = f"{origin}, where {' and '.join(f'{column} is {_listed(value)}' for column, value in spec.where.items())}"
+            origin = f"{origin}, where {_condition(spec.where)}"
     except DataError as error:
         raise DataError(f"{where}: {error}") from None
     rows = [row for table in tables for row in table.rows]
@@ -112,8 +113,35 @@ def _read(spec: DataSpec, base: Path, data: str | None) -> tuple[list[Table], li
     return [table], shots, origin
 
 
-def _those(table: Table, where: Mapping[str, Any]) -> Table:
-    """The rows of a table whose columns hold the values asked for; `1` and `"1"` are one value."""
+def _condition(where: Mapping[str, Any] | str) -> str:
+    if isinstance(where, str):
+        return " ".join(where.split())
+    return " and ".join(f"{column} is {_listed(value)}" for column, value in where.items())
+
+
+def _those(table: Table, where: Mapping[str, Any] | str) -> Table:
+    """The rows of a table that fulfil a condition."""
+    kept = _true_for(table, where) if isinstance(where, str) else _with_values(table, where)
+    lines = None if table.lines is None else [table.lines[index] for index in kept]
+    return Table(table.name, [table.rows[index] for index in kept], lines)
+
+
+def _true_for(table: Table, condition: str) -> list[int]:
+    """The places of the rows for which a template says `True`; anything but that and `False` is an error, for it is no answer."""
+    template = Template(condition, "data.where")
+    kept = []
+    for index, row in enumerate(table.rows):
+        template.check(row)
+        said = template.render(row).strip()
+        if said not in ("True", "False"):
+            raise DataError(f"data.where: {table.name} row {index + 1}: expected True or False, the template gives {said!r:.60}")
+        if said == "True":
+            kept.append(index)
+    return kept
+
+
+def _with_values(table: Table, where: Mapping[str, Any]) -> list[int]:
+    """The places of the rows whose columns hold the values asked for; `1` and `"1"` are one value."""
     wanted = {column: {str(one) for one in (value if isinstance(value, list) else [value])} for column, value in where.items()}
     kept = []
     for index, row in enumerate(table.rows):
@@ -123,8 +151,7 @@ def _those(table: Table, where: Mapping[str, Any]) -> Table:
                 raise DataError(f"data.where: {name} has no column '{column}'{nearest(column, row) or ';'} columns: {', '.join(row)}")
         if all(str(row[column]) in values for column, values in wanted.items()):
             kept.append(index)
-    lines = None if table.lines is None else [table.lines[index] for index in kept]
-    return Table(table.name, [table.rows[index] for index in kept], lines)
+    return kept
 
 
 def _listed(value: Any) -> str:
