@@ -14,6 +14,7 @@ from proctor.analysis.profile import ModelProfile
 from proctor.reports.leaderboard import Board, Row
 from proctor.reports.lone_answers import LoneAnswer, lone_answers, lone_json, lone_records, lone_table
 from proctor.reports.profile_confidence import TaskConfidence, confidence_json, confidence_records, confidence_table, task_confidences
+from proctor.reports.profile_dimensions import Dimension, dimension_records, dimension_tables, dimensions, dimensions_json
 from proctor.reports.profile_field import field_json, field_records, field_table
 from proctor.reports.profile_gaps import (
     AskedGap,
@@ -43,6 +44,7 @@ class Detail(Struct, frozen=True):
         alone: per task; empty on a board of fewer than three models.
         answers: the first of those items.
         confidence: of choice tasks with log-likelihoods.
+        dimensions: of tasks that declare some.
     """
 
     others: tuple[str, ...]
@@ -53,6 +55,7 @@ class Detail(Struct, frozen=True):
     alone: tuple[LoneItems, ...]
     answers: tuple[LoneAnswer, ...]
     confidence: tuple[TaskConfidence, ...]
+    dimensions: tuple[Dimension, ...] = ()
 
 
 def detail(board: Board, row: Row, runs: Mapping[str, Run], gaps: Sequence[AskedGap] = (), items: int = 5) -> Detail:
@@ -89,12 +92,14 @@ def detail(board: Board, row: Row, runs: Mapping[str, Run], gaps: Sequence[Asked
         alone,
         tuple(lone_answers(matrix, alone, model, rows, runs, items)),
         tuple(task_confidences(row, runs)),
+        tuple(dimensions(row, runs)),
     )
 
 
 def detail_tables(label: str, of: Detail, own: ModelProfile) -> list[Table]:
     """What there is to say, one table for each kind."""
     tables = []
+    tables += dimension_tables(label, of.dimensions)
     if of.field:
         tables.append(field_table(label, of.others, of.field, own))
     if of.gaps:
@@ -116,6 +121,7 @@ def detail_json(of: Detail) -> dict[str, Any]:
         "languages": [languages_json(one) for one in of.languages],
         "alone": lone_json(of.alone, of.answers) if of.alone else None,
         "confidence": [confidence_json(one) for one in of.confidence],
+        "dimensions": dimensions_json(of.dimensions),
     }
 
 
@@ -125,4 +131,5 @@ def detail_records(of: Detail) -> list[dict[str, Any]]:
     records += [gap_record(one) for one in of.gaps]
     records += [record for one in of.languages for record in languages_records(one)]
     records += lone_records(of.alone, of.answers)
+    records += dimension_records(of.dimensions)
     return records + [record for one in of.confidence for record in confidence_records(one)]

@@ -52,6 +52,7 @@ class TaskResult(Struct, frozen=True):
         cut_prompts: attempts whose prompt did not fit the model's context, so that its beginning was left out.
         seconds, input_tokens, output_tokens, cost: totals over attempts; None where unknown.
         variant_of: the task of which this one holds perturbed or fresh items; empty where it is none.
+        dimensions: names of the items' metadata by which a profile breaks the result down.
     """
 
     task: str
@@ -83,6 +84,7 @@ class TaskResult(Struct, frozen=True):
     cost: float | None = None
     protocol: dict[str, Any] = field(default_factory=dict)
     variant_of: str = ""
+    dimensions: list[str] = field(default_factory=list)
 
     @property
     def main(self) -> MetricResult:

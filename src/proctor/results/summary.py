@@ -114,6 +114,7 @@ class Summary:
             cost=self.cost,
             protocol=self.task.protocol,
             variant_of=spec.variant_of,
+            dimensions=spec.item.dimensions,
         )
 
     def _estimates(self) -> list[Estimate]:

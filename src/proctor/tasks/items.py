@@ -37,6 +37,7 @@ def build_items(rows: Sequence[Row], spec: ItemSpec, *, choice: bool, where: str
     read_target = _target_reader(spec.target, where, row_name)
     read_group = _reader(spec.group, "item.group", where, row_name) if spec.group else None
     read_choices = _choices_reader(spec.choices, where, row_name)
+    columns = list(dict.fromkeys([*spec.metadata, *spec.dimensions]))
     items: list[Item] = []
     positions: dict[str, int] = {}
     copies: dict[str, int] = {}
@@ -66,8 +67,8 @@ def build_items(rows: Sequence[Row], spec: ItemSpec, *, choice: bool, where: str
         positions[name] = index
         group = _text(read_group(row, index)) if read_group else ""
         metadata = _NO_METADATA
-        if spec.metadata:
-            metadata = {column: _column(row, column, "item.metadata", where, row_name(index)) for column in spec.metadata}
+        if columns:
+            metadata = {column: _column(row, column, "item.metadata", where, row_name(index)) for column in columns}
         items.append(Item(name, row, choices, target, group, metadata))
     return tuple(items)
 

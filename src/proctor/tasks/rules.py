@@ -162,6 +162,7 @@ def _check_item(item: ItemSpec) -> None:
     if isinstance(item.choices, list) and len(item.choices) < 2:
         raise KeyProblemError(("item", "choices"), "expected at least two choices, or the name of the column that holds the list of them")
     _check_texts(item.metadata, ("item", "metadata"))
+    _check_texts(item.dimensions, ("item", "dimensions"))
 
 
 def _check_prompt(prompt: PromptSpec) -> None:

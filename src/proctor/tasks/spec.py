@@ -74,6 +74,7 @@ class ItemSpec(_Spec, frozen=True):
             an error where two readings differ.
         group: items that belong together (a passage); standard errors are clustered by it.
         metadata: columns kept beside the results.
+        dimensions: of these (and kept with them), the columns by whose values a profile breaks the results down.
         candidates: the column that holds the ids of the documents to put into order; default: the whole corpus. Response kind `rank` only.
     """
 
@@ -83,6 +84,7 @@ class ItemSpec(_Spec, frozen=True):
     target_as: Literal["index", "number", "letter", "text"] | None = None
     group: str | None = None
     metadata: list[str] = field(default_factory=list)
+    dimensions: list[str] = field(default_factory=list)
     candidates: str | None = None
 
 

@@ -95,7 +95,7 @@ class Task:
             raise DataError(f"{where}: the data has no items")
         pool = items
         if rows.shots is not None:
-            as_example = msgspec.structs.replace(spec.item, metadata=[])  # examples are not in the results
+            as_example = msgspec.structs.replace(spec.item, metadata=[], dimensions=[])  # examples are not in the results
             pool = build_items(rows.shots, as_example, choice=choice, where=where, row_name=lambda i: f"example {i + 1} of data.shots")
         self.base, self.data_map = base, data
         self.media_store = MediaStore([base, *_folders(spec.data, base)])
