@@ -130,7 +130,7 @@ WRONG = [
     ("response:\n  epochs: 0\n", ":5: response.epochs: expected 1 or more, got 0"),
     (
         "response:\n\n  kind: choise\n",
-        ":6: response.kind: expected one of 'choice', 'generate', 'perplexity', got 'choise'; did you mean 'choice'?",
+        ":6: response.kind: expected one of 'choice', 'generate', 'perplexity', 'rank', got 'choise'; did you mean 'choice'?",
     ),
     ("response:\n  max_token: 5\n", ":5: key 'response.max_token': unknown key; did you mean 'max_tokens'? valid keys: kind, by"),
     ("response: {kind: generate, by: text}\n", ":4: response.by: belongs to kind: choice, not to kind: generate"),
