@@ -24,12 +24,13 @@ _STORE = "\ufffcmedia"  # no name that a template can write
 
 @lru_cache(maxsize=1)
 def _environment() -> ImmutableSandboxedEnvironment:
-    from jinja2 import StrictUndefined
+    from jinja2 import StrictUndefined, pass_context
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     # A final newline goes (a YAML block always ends in one); every other character stays.
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=False, autoescape=False)
     environment.filters["fromjson"] = json.loads  # columns of CSV files that hold a message or a list
+    environment.filters["column"] = pass_context(_column)
     environment.filters |= {kind: _media_filter(kind) for kind in MEDIA_FILTERS}
     return environment
 
@@ -53,6 +54,16 @@ class Shows(Protocol):
     """What the filters of pictures, sound and documents ask for the mark of an object: `proctor.tasks.media.MediaStore`."""
 
     def mark(self, value: Any, kind: MediaKind) -> str: ...
+
+
+def _column(context: Any, name: str) -> Any:
+    """The filter `column`: what stands in the column of that name, empty for null."""
+    if name not in context:
+        from jinja2 import UndefinedError
+
+        raise UndefinedError(f"there is no column '{name}'{nearest(str(name), list(context.get_all()))}")
+    value = context[name]
+    return "" if value is None else value
 
 
 class Template:

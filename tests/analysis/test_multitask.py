@@ -47,3 +47,20 @@ def test_standard_errors_must_fit() -> None:
         delta_m([1.0, 2.0], [1.0, 1.0], [False, False], model_stderrs=[0.1])
     with pytest.raises(ValueError, match="none negative"):
         delta_m([1.0, 2.0], [1.0, 1.0], [False, False], baseline_stderrs=[0.1, -0.1])
+
+
+def test_standard_error_on_the_same_items_by_simulation() -> None:
+    rng = np.random.default_rng(1)
+    model, baseline, lower = np.array([0.8, 2.0]), np.array([0.7, 2.5]), [False, True]
+    spread = np.array([[0.02, 0.1], [0.03, 0.2]])  # of the model, of the baseline
+    covariances = 0.8 * spread[0] * spread[1]
+    each = [
+        rng.multivariate_normal([m, b], [[sm**2, c], [c, sb**2]], 20_000)
+        for m, b, sm, sb, c in zip(model, baseline, *spread, covariances, strict=True)
+    ]
+    gains = np.stack([sign * (one[:, 0] - one[:, 1]) / one[:, 1] for sign, one in zip((1, -1), each, strict=True)], axis=1)
+    found = delta_m(model, baseline, lower, model_stderrs=spread[0], baseline_stderrs=spread[1], covariances=covariances)
+    assert found.per_task_stderr == pytest.approx(gains.std(axis=0), rel=0.03)
+    assert found.stderr == pytest.approx(gains.mean(axis=1).std(), rel=0.03)
+    with pytest.raises(ValueError, match="2 finite numbers"):
+        delta_m(model, baseline, lower, model_stderrs=spread[0], covariances=[0.1])

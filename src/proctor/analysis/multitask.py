@@ -35,16 +35,18 @@ def delta_m(
     *,
     model_stderrs: ArrayLike | None = None,
     baseline_stderrs: ArrayLike | None = None,
+    covariances: ArrayLike | None = None,
 ) -> MultitaskGain:
     """Δm = (1/T) Σ_t (−1)^{l_t} (M_t − B_t)/B_t, l_t being 1 where lower is better (Maninis et al. 2019, "Attentive single-tasking").
 
-    Standard errors by the delta method, model and baseline being independent and tasks too: that of a task's gain is
-    √(SE_M² + (M/B)² SE_B²)/|B|. It grows without bound as a baseline nears 0; give the baselines' spread over seeds.
+    Standard errors by the delta method, tasks being independent: that of a task's gain is √(SE_M² + (M/B)² SE_B² − 2 (M/B) C)/|B|, C being
+    the covariance of the two scores, above 0 where they rest on the same items. It grows without bound as a baseline nears 0.
 
     Args:
         model, baseline: shape (T,), each on its task's metric.
         lower_is_better: shape (T,), true or false.
-        model_stderrs, baseline_stderrs: shape (T,); one of them left out counts as known without error.
+        model_stderrs, baseline_stderrs: shape (T,), over items or over seeds; one of them left out counts as known without error.
+        covariances: shape (T,), of model and baseline; left out: independent.
 
     Raises:
         ValueError: the shapes differ, there is no task, something is not finite, or a baseline is not positive: relative to zero there
@@ -65,7 +67,11 @@ def delta_m(
     value, per_task = float(gains.mean()), tuple(float(gain) for gain in gains)
     if model_stderrs is None and baseline_stderrs is None:
         return MultitaskGain(value, per_task)
-    errors = np.hypot(_errors(model_stderrs, ours), ours / theirs * _errors(baseline_stderrs, ours)) / theirs
+    ratio, shared = ours / theirs, np.zeros_like(ours) if covariances is None else np.asarray(covariances, dtype=np.float64)
+    if shared.shape != ours.shape or not np.isfinite(shared).all():
+        raise ValueError(f"covariances must be {len(ours)} finite numbers")
+    variances = _errors(model_stderrs, ours) ** 2 + (ratio * _errors(baseline_stderrs, ours)) ** 2 - 2 * ratio * shared
+    errors = np.sqrt(np.maximum(variances, 0.0)) / theirs
     return MultitaskGain(value, per_task, math.sqrt(float(errors @ errors)) / len(errors), tuple(float(error) for error in errors))
 
 

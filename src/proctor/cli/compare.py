@@ -20,10 +20,18 @@ from proctor.cli.options import Format, Number, format_option, store_option
     metavar="POINTS",
     help="Exit with 1 where a model is shown to be worse overall than the baseline by more than so many points.",
 )
+@click.option("--delta-m", is_flag=True, help="Relative gains over the baseline and their mean, Δm, in place of the differences.")
 @store_option
 @format_option
 def command(
-    baseline: str, models: tuple[str, ...], suite: str | None, items: int, fail_if_worse: float | None, store: Path | str, form: Format
+    baseline: str,
+    models: tuple[str, ...],
+    suite: str | None,
+    items: int,
+    fail_if_worse: float | None,
+    delta_m: bool,
+    store: Path | str,
+    form: Format,
 ) -> int:
     """Compare models with a baseline, on the items both were given.
 
@@ -34,11 +42,12 @@ def command(
     from proctor.cli.output import print_tables
     from proctor.reports.compare import compare, gates
     from proctor.reports.compare_tables import comparison_tables
+    from proctor.reports.gain import gain_tables
     from proctor.results.store import open_store
     from proctor.visible import one_line
 
     pairs = compare(open_store(store).runs(), baseline, models, suite=suite, items=items)
-    print_tables(comparison_tables(pairs, form), form)
+    print_tables(gain_tables(pairs) if delta_m else comparison_tables(pairs, form), form)
     if fail_if_worse is None:
         return 0
     found = gates(pairs, fail_if_worse)

@@ -131,6 +131,8 @@ class Asking:
         journal, plan = self._journal, self._plan
         answered = len(journal) - journal.failed
         self._observer.begin(self._run, self._model, plan.suite, plan.total, answered)
+        if answered < plan.total:
+            self._model.begin(plan.suite.tasks)
         finished = 0 if answered == plan.total else self._first(answered)
         return finished + self._further()
 

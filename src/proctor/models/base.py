@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from msgspec import Struct
 
 from proctor.types import PLACE, Corpus, Item, Media, MediaKind, Message, Prompt, Request, Response, prompts_of
+
+if TYPE_CHECKING:
+    from proctor.tasks.task import Task
 
 ALL_MEDIA: frozenset[MediaKind] = frozenset({"image", "audio", "document"})
 Kind = Literal["generate", "likelihood", "rank"]
@@ -81,6 +84,9 @@ class Model(abc.ABC):
     by_request: bool = True
     media: frozenset[MediaKind] = frozenset()
     free: bool = False
+
+    def begin(self, tasks: Sequence[Task]) -> None:  # noqa: B027 - most models need not know
+        """Told of all tasks of a run before its first request, for what learns from them."""
 
     @abc.abstractmethod
     def answer(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:

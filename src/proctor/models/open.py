@@ -35,6 +35,7 @@ _OPENERS = {
     "python": "proctor.models.python_function:open_python",
     "predictions": "proctor.models.predictions:open_predictions",
     "run": "proctor.models.run_file:open_run",
+    "sklearn": "proctor.models.estimator:open_estimator",
     "baseline": "proctor.models.baseline:open_baseline",
 }
 
@@ -49,6 +50,11 @@ MODEL_FORMS: tuple[tuple[str, str, str], ...] = (
     ("predictions:FILE", "answers made elsewhere: .jsonl, .json or .csv", "predictions:answers.jsonl"),
     ("run:FILE", "rankings made elsewhere: a TREC run, or .json", "run:bm25.trec"),
     ("baseline:bm25", "documents ranked by the words they share with the query", "baseline:bm25"),
+    (
+        "sklearn:MODULE:FACTORY",
+        "what has fit and predict, trained on the rows of data.shots",
+        "sklearn:sklearn.ensemble:RandomForestClassifier?random_state=0",
+    ),
     ("baseline:random", "guesses: what chance gives", "baseline:random?seed=1"),
     ("baseline:majority", "always the most frequent answer", "baseline:majority"),
 )

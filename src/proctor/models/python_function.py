@@ -153,19 +153,29 @@ def open_python(scheme: str, path: str, options: dict[str, str], uri: str) -> Py
     module_name, _, function_name = path.partition(":")
     if not module_name or not function_name:
         raise ModelError(f"model {uri}: expected python:module:function, for example python:my_agent:answer")
-    found: Any = _import(module_name, uri)
-    for part in function_name.split("."):
-        if not hasattr(found, part):
-            names = [n for n in dir(found) if not n.startswith("_") and callable(getattr(found, n))]
-            raise ModelError(f"model {uri}: {module_name} has no '{part}'{nearest(part, names)}")
-        found = getattr(found, part)
-    if not callable(found):
-        raise ModelError(f"model {uri}: {function_name} is {type(found).__name__}, not a function")
+    found = find_callable(module_name, function_name, uri)
     model = PythonModel(found, uri)
     sources = [source_hash(module_name), source_hash(getattr(found, "__module__", None))]  # the function may be imported from elsewhere
     if any(sources):
         model.fingerprint = content_hash(["python 2", uri, *sources])
     return model
+
+
+def find_callable(module_name: str, name: str, uri: str) -> Callable[..., Any]:
+    """What `name` (dots lead into it) is in a module, which is looked for in the current folder, too.
+
+    Raises:
+        ModelError: no such module or name, a module that fails on import, or something that is not callable.
+    """
+    found: Any = _import(module_name, uri)
+    for part in name.split("."):
+        if not hasattr(found, part):
+            names = [n for n in dir(found) if not n.startswith("_") and callable(getattr(found, n))]
+            raise ModelError(f"model {uri}: {module_name} has no '{part}'{nearest(part, names)}")
+        found = getattr(found, part)
+    if not callable(found):
+        raise ModelError(f"model {uri}: {name} is {type(found).__name__}, not a function")
+    return cast("Callable[..., Any]", found)
 
 
 def _import(name: str, uri: str) -> Any:

@@ -50,6 +50,8 @@ def build_items(rows: Sequence[Row], spec: ItemSpec, *, choice: bool, where: str
         if choice and len(choices) > len(LETTERS):
             raise DataError(f"{where}: {row_name(index)}: {len(choices)} choices; at most {len(LETTERS)} can be lettered")
         target = read_target(row, index)
+        if spec.skip_empty and _is_empty(target):
+            continue
         if choice:
             try:
                 target = choice_target(target, choices, spec.target_as)
@@ -168,6 +170,10 @@ def _column(row: Row, name: str, key: str, where: str, row_name: str) -> Any:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else str(value)
+
+
+def _is_empty(target: Any) -> bool:
+    return target is None or (isinstance(target, str) and not target.strip())
 
 
 def _shown(choices: Sequence[str]) -> str:

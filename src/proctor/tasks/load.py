@@ -13,6 +13,7 @@ from proctor.errors import TaskError, UsageError, nearest
 from proctor.tasks.each import by_group
 from proctor.tasks.grouping import groups_of_file, groups_of_suite, weighted
 from proctor.tasks.lm_eval.settings import LmEvalSettings, is_ref
+from proctor.tasks.sources.files import read_once
 from proctor.tasks.spec import SuiteSpec, TaskSpec
 from proctor.tasks.suite import Group, Suite, Weighted
 from proctor.tasks.task import Task
@@ -218,7 +219,8 @@ def _load_one(ref: str, given: LmEvalSettings, base: Path | None = None, above: 
 def _load_file(path: Path, source: str, part: str, data: str | None) -> Suite:
     """The suite of a task file, or of a part of it: a task, a group."""
     file = read_task_file(path)
-    tasks = [_load_task(spec, file, path, source, data) for spec in _chosen(file, part, source)]
+    with read_once():
+        tasks = [_load_task(spec, file, path, source, data) for spec in _chosen(file, part, source)]
     if not file.many:
         return Suite(file.name, [Weighted(tasks[0])], title=file.title)
     whole = f"{file.name}/{part}" if part else file.name

@@ -163,6 +163,7 @@ def _check_item(item: ItemSpec) -> None:
         raise KeyProblemError(("item", "choices"), "expected at least two choices, or the name of the column that holds the list of them")
     _check_texts(item.metadata, ("item", "metadata"))
     _check_texts(item.dimensions, ("item", "dimensions"))
+    _check_texts(item.features, ("item", "features"))
 
 
 def _check_prompt(prompt: PromptSpec) -> None:

@@ -13,6 +13,7 @@ import msgspec
 from proctor.canonical import content_hash, seeded
 from proctor.errors import DataError, TaskError, nearest
 from proctor.scoring.task_scoring import TaskScoring, compile_scoring
+from proctor.tasks.features import feature_columns, narrowed
 from proctor.tasks.items import build_items
 from proctor.tasks.media import MediaStore
 from proctor.tasks.prompts import Prompter, candidates
@@ -79,9 +80,8 @@ class Task:
 
     def _load(self, spec: TaskSpec, base: Path, source: str, where: str, data: str | None = None) -> None:
         rows = read_rows(spec.data, base, where, data)
-        if isinstance(spec.each, dict):  # seen like columns
-            rows.rows = [{**row, **spec.each} for row in rows.rows]
-            rows.shots = None if rows.shots is None else [{**row, **spec.each} for row in rows.shots]
+        rows.rows = narrowed(rows.rows, spec, where)
+        rows.shots = None if rows.shots is None else narrowed(rows.shots, spec, where)
         corpus = None
         if spec.response.kind == "rank":
             from proctor.tasks.sources import documents
@@ -131,6 +131,15 @@ class Task:
     @property
     def name(self) -> str:
         return self.spec.task
+
+    @cached_property
+    def features(self) -> tuple[str, ...]:
+        """The columns an estimator learns from: those of `item.features`, else those that the prompt's template names."""
+        columns, each = list(self.items[0].fields), self.spec.each
+        if self.spec.item.features:
+            return feature_columns(self.spec.item.features, columns, self.where)
+        names = Template(self.spec.prompt.template, self.where).names
+        return tuple(column for column in columns if column in names and not (isinstance(each, dict) and column in each))
 
     @property
     def epochs(self) -> int:
@@ -197,6 +206,8 @@ class Task:
         documents = {}
         if self.corpus is not None:
             documents["corpus"] = {"count": len(self.corpus.ids), "hash": self.corpus.hash, "candidates": spec.item.candidates}
+        features = {"features": list(self.features)} if spec.item.features else {}
+        turns = {"turns": self.turns.identity} if self.turns is not None and self.turns.identity else {}
         return {
             "format": PROTOCOL_FORMAT,
             "task": spec.task,
@@ -209,7 +220,9 @@ class Task:
             "scoring": self.scoring.protocol,
             **made,
             **documents,
-        } | ({"turns": self.turns.identity} if self.turns is not None and self.turns.identity else {})
+            **turns,
+            **features,
+        }
 
     def _hash_of(self, items: Sequence[Item], *, ordered: bool) -> str:
         if not self.media:

@@ -26,7 +26,7 @@ _LISTS = {
     "": ("capabilities", "languages", "groups", "variants"),
     "response": ("stop",),
     "scoring": ("extract", "metrics"),
-    "item": ("metadata", "dimensions"),
+    "item": ("metadata", "dimensions", "features"),
     "prompt": ("ids",),
 }
 _SHORT = {"prompt": "template", "response": "kind"}  # what a text stands for in place of the mapping

@@ -11,6 +11,8 @@ import sys
 import zlib
 from array import array
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,6 +24,7 @@ from proctor.tasks.sources import Table, plain_rows
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 COMPRESSIONS = (".gz", ".zst")
 MAX_BYTES = 4 << 30  # decompressed; a small archive can hold far more than fits in memory
+_KEPT: ContextVar[dict[tuple[Any, ...], Table] | None] = ContextVar("tables read", default=None)
 _CHUNK = 1 << 20
 _ZSTD_CHUNK = 1 << 12  # one block of 4 bytes can expand to 128 KiB, so that this bounds a step to 128 MiB
 
@@ -54,7 +57,26 @@ def read_files(
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         for path, name in _matches(pattern, base, key):
             found.setdefault(path, name)
-    return [read_file(path, name, columns, delimiter) for path, name in found.items()]
+    kept = _KEPT.get()
+    if kept is None:
+        return [read_file(path, name, columns, delimiter) for path, name in found.items()]
+    tables = []
+    for path, name in found.items():
+        how = (path, name, tuple(columns or ()), delimiter)
+        if how not in kept:
+            kept[how] = read_file(path, name, columns, delimiter)
+        tables.append(kept[how])
+    return tables
+
+
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Within it each file is read once however often it is named: a task file that makes many tasks names the same files for each."""
+    token = _KEPT.set({})
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
 
 
 def _matches(pattern: str, base: Path, key: str) -> list[tuple[Path, str]]:
