@@ -45,3 +45,12 @@ store_option = click.option(
 format_option = click.option(
     "--format", "form", type=click.Choice(get_args(Format)), default="table", show_default=True, help="How to print."
 )
+
+
+judge_option = click.option(
+    "--judge",
+    "judges",
+    multiple=True,
+    metavar="MODEL",
+    help="Who judges, where a task's answers are judged, in place of those it names; repeat for several.",
+)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from proctor.cli.lm_eval_options import lm_eval_options
-from proctor.cli.options import store_option
+from proctor.cli.options import judge_option, store_option
 
 if TYPE_CHECKING:
     from proctor.engine.plan import Settings
@@ -49,6 +49,7 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     show_default=True,
     help="Multiple choice by log-likelihood where the model gives it, or by a written letter always.",
 )
+@judge_option
 @click.option(
     "--variants",
     metavar="NAME,…",
@@ -74,6 +75,7 @@ def command(
     seed: int | None,
     choices: Literal["likelihood", "generate"],
     variants: str | None,
+    judges: tuple[str, ...],
     max_cost: float | None,
     max_time: float | None,
     lm_eval: LmEvalSettings,
@@ -99,7 +101,7 @@ def command(
     from proctor.tasks.load import load_suite
 
     allowance = Allowance(max_cost, max_time)
-    settings = Settings(limit=limit, shots=shots, epochs=epochs, seed=seed, choices=choices)
+    settings = Settings(limit=limit, shots=shots, epochs=epochs, seed=seed, choices=choices, judges=judges)
     suite = load_suite(tasks, lm_eval)
     if variants:
         from proctor.tasks.variants.build import with_variants

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 
 import msgspec
@@ -37,6 +37,12 @@ class Judges:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._opened: dict[str, Model] = {}
+
+    def open(self, uris: Iterable[str]) -> None:
+        """Open them before anything is asked, so that a name mistyped costs nothing. Raises `ModelError`."""
+        for uri in uris:
+            if "generate" not in self[uri].kinds:
+                raise ModelError(f"judge {uri}: it writes no text, and so can judge nothing")
 
     def __getitem__(self, uri: str) -> Model:
         """The judge named `uri`; the model itself where it is empty. Raises `ModelError` for one that cannot be opened."""

@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from proctor.canonical import content_hash
-from proctor.errors import ModelError, UsageError
+from proctor.errors import ModelError, TaskError, UsageError
 from proctor.models.base import Ask, Kind, Model
 from proctor.tasks.suite import Suite
 from proctor.tasks.task import Task
@@ -28,6 +28,7 @@ class Settings(Struct, frozen=True, omit_defaults=True):
         seed: of the choice of examples, of sampling and of the limit.
         choices: multiple choice by `likelihood` where the model gives it, else by generation; or by generation always (`generate`), so that
             models that give none can be compared with those that do.
+        judges: URIs of the models that judge, in place of those the tasks name; part of the protocol.
     """
 
     limit: int | None = None
@@ -35,6 +36,7 @@ class Settings(Struct, frozen=True, omit_defaults=True):
     epochs: int | None = None
     seed: int | None = None
     choices: Literal["likelihood", "generate"] = "likelihood"
+    judges: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Raise `UsageError` for a value that cannot be."""
@@ -62,6 +64,8 @@ def _fit_task(task: Task, settings: Settings, kinds: frozenset[Kind]) -> Task:
     task = task.changed(shots=None if ranks else settings.shots, epochs=settings.epochs, seed=settings.seed)
     if settings.limit is not None:
         task = task.limited(settings.limit, settings.seed or 0)
+    if settings.judges:
+        task = task.judged_by(settings.judges)
     if ranks:
         if "rank" not in kinds:
             raise ModelError(f"task '{task.name}' asks for documents to be ranked, which this model does not do; leave the task out for it")
@@ -112,6 +116,10 @@ class Plan:
             ModelError: the model cannot be shown one.
         """
         for task in self.suite.tasks:
+            if task.judged and not task.spec.scoring.judges:
+                raise TaskError(
+                    f"task '{task.name}' is scored by judges, and names none: say who judges, with --judge MODEL or scoring.judges"
+                )
             for item in task.items:
                 request = task.request(item)
                 if task.media:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -24,7 +24,12 @@ from proctor.types import Response
 
 
 def rescore(
-    run: Run, store: Store, suite: Suite | None = None, observer: Observer | None = None, lm_eval: LmEvalSettings | None = None
+    run: Run,
+    store: Store,
+    suite: Suite | None = None,
+    observer: Observer | None = None,
+    lm_eval: LmEvalSettings | None = None,
+    judges: Sequence[str] = (),
 ) -> Run:
     """Score a run's answers by the tasks as they are now.
 
@@ -33,6 +38,7 @@ def rescore(
         store: where the new run goes.
         suite: the tasks; default: loaded again from where the run's came from.
         observer: is told what happens.
+        judges: URIs of other judges than the run's; they are asked, and what they said of the same answers before is used again.
         lm_eval: whether the code of tasks of lm-evaluation-harness is trusted; how they were put stands in the run.
 
     Returns:
@@ -55,6 +61,8 @@ def rescore(
             raise UsageError(f"run '{manifest.run}' came from tasks built in Python; rescore it from Python, giving the suite")
         suite = load_suite(manifest.suite_source.splitlines(), lm_eval)
     settings = msgspec.convert(manifest.settings, Settings)
+    if judges:
+        settings = msgspec.structs.replace(settings, judges=tuple(judges))
     kinds: frozenset[Kind] = frozenset(manifest.model_info.get("kinds", ("generate", "likelihood")))
     fitted = fit(suite, settings, kinds)
     if fitted.hash == manifest.suite_hash:

@@ -76,11 +76,13 @@ def run_model(
     allowance.check(model)
     plan = Plan(fitted)
     plan.check(model)
+    judges = Judges(model)
+    judges.open(uri for task in fitted.tasks if task.judged for uri in task.spec.scoring.judges)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{folder}: cannot be made: {error.strerror}; name another folder with --out") from None
-    with Journal(folder / "journal.jsonl") as journal, Judges(model) as judges:
+    with Journal(folder / "journal.jsonl") as journal, judges:
         manifest = _begin(folder, name, suite, fitted, model, settings, rescored_from)
         manifest.model_info.setdefault("kinds", sorted(kinds))
         write_manifest(folder, manifest)

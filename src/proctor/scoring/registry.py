@@ -45,6 +45,11 @@ SCORERS = {
     "code_tests": "proctor.scoring.code:CodeTests",
     "python": "proctor.scoring.functions:PythonFunction",
     "gym": "proctor.scoring.functions:Gym",
+    "judge_points": "proctor.scoring.judges.rubrics:JudgePoints",
+    "judge_categories": "proctor.scoring.judges.rubrics:JudgeCategories",
+    "judge_pairwise": "proctor.scoring.judges.rubrics:JudgePairwise",
+    "judge_checklist": "proctor.scoring.judges.rubrics:JudgeChecklist",
+    "judge_report": "proctor.scoring.judges.report:JudgeReport",
 }
 
 

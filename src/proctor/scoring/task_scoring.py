@@ -13,6 +13,7 @@ from proctor.scoring import extract
 from proctor.scoring.base import Extraction, Metric, Scorer
 from proctor.scoring.choice import GeneratedChoice, Normalise, largest, normalised
 from proctor.scoring.extract import Extractor, compile_extract
+from proctor.scoring.judges.base import JudgedScorer
 from proctor.scoring.letters import as_letters, choice_label
 from proctor.scoring.registry import make_scorer, read_entry, scorer_class, scorer_names
 from proctor.scoring.text_signs import looks_refused, strip_thinking
@@ -28,6 +29,8 @@ class ScoringLike(Protocol):
     def metrics(self) -> Sequence[Any]: ...
     @property
     def thinking(self) -> str: ...
+    @property
+    def judges(self) -> Sequence[str]: ...
 
 
 class ResponseLike(Protocol):
@@ -250,6 +253,8 @@ def compile_scoring(spec: ScoringLike, response: ResponseLike, where: str, lette
             taken[metric.name] = name
         default = ("letter",) if response.kind == "choice" else scorer.default_extract
         extractor = compile_extract(spec.extract, default, f"{where}: scoring.extract")
+        if isinstance(scorer, JudgedScorer):
+            scorer.judges = tuple(spec.judges)
         parts.append(_Part(scorer, extractor))
         description: dict[str, Any] = {"scorer": name, "version": scorer.version, "options": options}
         identity = getattr(scorer, "identity", None)  # of code outside Proctor that the scorer runs
@@ -259,6 +264,12 @@ def compile_scoring(spec: ScoringLike, response: ResponseLike, where: str, lette
             description["extract"] = extractor.spec
         described.append(description)
     protocol: dict[str, Any] = {"scorers": described}
+    if any(part.scorer.judged for part in parts):
+        protocol["judges"] = list(spec.judges)
+    elif spec.judges:
+        raise TaskError(
+            f"{where}: scoring.judges: none of the scorers asks judges; name one of them (judge_points, …) or leave the key out"
+        )
     if likelihood:
         if response.kind == "choice":
             protocol["normalise"] = response.normalise

@@ -167,11 +167,13 @@ class ScoringSpec(_Spec, frozen=True):
         extract: ways to find the answer in the text, tried in order: names, or `{name: argument}`.
         metrics: scorer names, or `{name: {options}}`; the first one's first metric is the task's main metric.
         thinking: `strip` removes the model's thinking before extraction; `keep` leaves it.
+        judges: URIs of the models that are asked by scorers that judge.
     """
 
     extract: list[Any] = field(default_factory=list)
     metrics: list[Any] = field(default_factory=list)
     thinking: Literal["strip", "keep"] = "strip"
+    judges: list[str] = field(default_factory=list)
 
 
 class VariantSpec(_Spec, frozen=True):

@@ -267,6 +267,18 @@ class Task:
             return self
         return self._with(msgspec.structs.replace(self.spec, prompt=prompt, response=response), self.items)
 
+    @property
+    def judged(self) -> bool:
+        """Whether its answers are scored by other models."""
+        return self.scoring.has_steps
+
+    def judged_by(self, judges: Sequence[str]) -> Task:
+        """The same task with other judges; a protocol of its own. Itself where nothing is judged."""
+        if not self.judged or list(judges) == self.spec.scoring.judges:
+            return self
+        scoring = msgspec.structs.replace(self.spec.scoring, judges=list(judges))
+        return self._with(msgspec.structs.replace(self.spec, scoring=scoring), self.items)
+
     def as_generation(self) -> Task:
         """The same multiple-choice items for a model that gives no log-likelihoods: it is shown the lettered choices and writes a letter.
 
