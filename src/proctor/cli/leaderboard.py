@@ -18,7 +18,9 @@ COMPOSITES = ("chance-corrected", "macro", "size-weighted", "win-rate", "borda",
 @click.option("--composite", type=click.Choice(COMPOSITES), default=COMPOSITES[0], show_default=True, help="How tasks become one number.")
 @click.option("--common", is_flag=True, help="Compare only on the tasks and items that all models share.")
 @click.option(
-    "--robustness", is_flag=True, help="Say how the order changes with other composites, without each task, under random weights."
+    "--robustness",
+    is_flag=True,
+    help="Say how the order changes with other composites, without each task, under random weights; and what variants change.",
 )
 def command(suite: str | None, store: Path, form: Format, composite: str, common: bool, robustness: bool) -> None:
     """Compare the models of a store, suite by suite.
@@ -28,6 +30,7 @@ def command(suite: str | None, store: Path, form: Format, composite: str, common
     """
     from proctor.cli.output import print_tables
     from proctor.errors import UsageError, nearest
+    from proctor.reports.profile_variants import variants_board
     from proctor.reports.ranking import ranked_boards
     from proctor.reports.robustness import robustness_table
     from proctor.reports.tables import leaderboard_table
@@ -50,4 +53,9 @@ def command(suite: str | None, store: Path, form: Format, composite: str, common
             tables[-1].data["robustness"] = changes.data
         elif changes:
             tables.append(changes)
+        over = variants_board(board, by_id) if robustness else None
+        if over and form == "json":
+            tables[-1].data["variants"] = over.data
+        elif over:
+            tables.append(over)
     print_tables(tables, form)

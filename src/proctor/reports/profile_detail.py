@@ -27,8 +27,10 @@ from proctor.reports.profile_gaps import (
     languages_records,
     languages_table,
 )
+from proctor.reports.profile_variants import variants_json, variants_records, variants_tables
 from proctor.reports.ranking import board_matrix
 from proctor.reports.render import Table
+from proctor.reports.variant_answers import TaskVariants, task_variants
 from proctor.results.store import Run
 
 
@@ -45,6 +47,7 @@ class Detail(Struct, frozen=True):
         answers: the first of those items.
         confidence: of choice tasks with log-likelihoods.
         dimensions: of tasks that declare some.
+        variants: of tasks that were also put otherwise, over the same items.
     """
 
     others: tuple[str, ...]
@@ -56,6 +59,7 @@ class Detail(Struct, frozen=True):
     answers: tuple[LoneAnswer, ...]
     confidence: tuple[TaskConfidence, ...]
     dimensions: tuple[Dimension, ...] = ()
+    variants: tuple[TaskVariants, ...] = ()
 
 
 def detail(board: Board, row: Row, runs: Mapping[str, Run], gaps: Sequence[AskedGap] = (), items: int = 5) -> Detail:
@@ -93,6 +97,7 @@ def detail(board: Board, row: Row, runs: Mapping[str, Run], gaps: Sequence[Asked
         tuple(lone_answers(matrix, alone, model, rows, runs, items)),
         tuple(task_confidences(row, runs)),
         tuple(dimensions(row, runs)),
+        tuple(task_variants(board, row, runs)),
     )
 
 
@@ -104,6 +109,8 @@ def detail_tables(label: str, of: Detail, own: ModelProfile) -> list[Table]:
         tables.append(field_table(label, of.others, of.field, own))
     if of.gaps:
         tables.append(gaps_table(label, of.gaps))
+    if of.variants:
+        tables += variants_tables(label, of.variants)
     if of.languages:
         tables.append(languages_table(label, of.languages))
     if any(one.compared for one in of.alone):
@@ -122,6 +129,7 @@ def detail_json(of: Detail) -> dict[str, Any]:
         "alone": lone_json(of.alone, of.answers) if of.alone else None,
         "confidence": [confidence_json(one) for one in of.confidence],
         "dimensions": dimensions_json(of.dimensions),
+        "variants": [variants_json(one) for one in of.variants],
     }
 
 
@@ -130,6 +138,7 @@ def detail_records(of: Detail) -> list[dict[str, Any]]:
     records = field_records(of.field) if of.field else []
     records += [gap_record(one) for one in of.gaps]
     records += [record for one in of.languages for record in languages_records(one)]
+    records += [record for one in of.variants for record in variants_records(one)]
     records += lone_records(of.alone, of.answers)
     records += dimension_records(of.dimensions)
     return records + [record for one in of.confidence for record in confidence_records(one)]

@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proctor.tasks.spec import ItemSpec, VariantSpec
@@ -25,6 +25,7 @@ SPEC = ItemSpec(choices="c")
     seed=st.integers(0, 9),
     how=st.sampled_from([{"order": "shuffle"}, {"order": "reverse"}, {"rotate": 1}, {"rotate": 3}]),
 )
+@settings(deadline=None)
 def test_a_permutation_keeps_the_right_content(count, data, seed, how):
     target = data.draw(st.integers(0, count - 1) | st.lists(st.integers(0, count - 1), min_size=1, unique=True))
     one = item(count, target)
@@ -78,6 +79,7 @@ def test_letters_that_are_words_or_names_are_no_reference(choice):
 
 
 @given(count=st.integers(3, 9), seed=st.integers(0, 99), by=st.integers(1, 3))
+@settings(deadline=None)
 def test_fewer_options_keep_the_right_one(count, seed, by):
     one = item(count, seed % count)
     order = fewer(one, list(range(count)), by, Random(seed))
@@ -88,6 +90,7 @@ def test_fewer_options_keep_the_right_one(count, seed, by):
 
 
 @given(seed=st.integers(0, 99), by=st.integers(1, 3))
+@settings(deadline=None)
 def test_more_options_are_new_and_wrong(seed, by):
     one = item(4, seed % 4)
     others = ["Option 1.", "option 2", "z1", "z2", "z3", "z4"]  # the first two are its own

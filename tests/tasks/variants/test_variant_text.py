@@ -4,7 +4,7 @@ import re
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proctor.tasks.variants.text import in_case, with_typos, words_of
@@ -13,6 +13,7 @@ PROSE = st.text(alphabet=st.sampled_from("abcdeg zqäßÅΩжД \n.,?!-_(){}$`\"
 
 
 @given(text=PROSE, seed=st.integers(0, 99))
+@settings(deadline=None)
 def test_typos_keep_lengths_first_letters_and_whatever_is_no_word(text, seed):
     changed = with_typos(text, 1.0, Random(seed))
     assert len(changed) == len(text)
@@ -25,6 +26,7 @@ def test_typos_keep_lengths_first_letters_and_whatever_is_no_word(text, seed):
 
 
 @given(text=PROSE, inside=st.text(alphabet="abcdefgh .\n", max_size=30))
+@settings(deadline=None)
 def test_templates_code_formulas_and_quotations_stay(text, inside):
     flat = inside.replace("\n", " ")
     for protected in (f"{{{{ {inside} }}}}", f"`{flat}`", f"${flat}x$", f"```\n{inside}\n```", f'"{flat}"'):
