@@ -51,9 +51,9 @@ def folder(tmp_path, monkeypatch):
 
 
 def judged(*judges, metrics=None, name="essay"):
-    rows = [{"id": f"q{k}", "q": f"Write about q{k}.", "target": "", "other": "bbb", "people": 4 + k} for k in range(4)]
+    rows = [{"id": f"q{k}", "q": f"Write about q{k}.", "other": "bbb", "people": 4 + k} for k in range(4)]
     scoring = {"metrics": metrics or [{"judge_points": {"human": "people"}}], "judges": list(judges)}
-    return proctor.Task(task=name, data=rows, prompt="{{ q }}", scoring=scoring)
+    return proctor.Task(task=name, data=rows, item={"target": None}, prompt="{{ q }}", scoring=scoring)
 
 
 def test_every_judge_is_asked_once_and_its_words_are_kept(folder):
@@ -62,6 +62,8 @@ def test_every_judge_is_asked_once_and_its_words_are_kept(folder):
     task = judged("python:people:strict", "python:people:kind")
     (run,) = proctor.run(task, "python:people:short", out="store")
     assert len(people.ASKED) == 8
+    assert "<reference" not in people.ASKED[0]
+    assert (run.manifest.tasks[0].chance, task.items[0].target) == (1.0, None)  # the scale begins at 1
     frame = run.attempts()
     assert frame["score"].to_list() == [(5 + 9) / 2, (3 + 9) / 2, (5 + 9) / 2, (5 + 9) / 2]
     one, other = exchanges_of(frame["exchanges"][1])

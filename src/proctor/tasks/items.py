@@ -126,7 +126,9 @@ def _reader(value: str, key: str, where: str, row_name: Callable[[int], str]) ->
     return lambda row, index: _column(row, value, key, where, row_name(index))
 
 
-def _target_reader(spec: str | dict[str, str], where: str, row_name: Callable[[int], str]) -> Callable[[Row, int], Any]:
+def _target_reader(spec: str | dict[str, str] | None, where: str, row_name: Callable[[int], str]) -> Callable[[Row, int], Any]:
+    if spec is None:
+        return lambda row, index: None
     if isinstance(spec, str):
         return _reader(spec, "item.target", where, row_name)
     parts = {name: _reader(value, f"item.target.{name}", where, row_name) for name, value in spec.items()}

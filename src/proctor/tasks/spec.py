@@ -69,7 +69,8 @@ class ItemSpec(_Spec, frozen=True):
     Attributes:
         id: default: the column `id` where there is one, else a hash of the row.
         choices: a column that holds a list, or a list of texts and templates.
-        target: what counts as right; a mapping of such values for scorers that read several (`{tests: test, entry_point: name}`).
+        target: what counts as right; a mapping of such values for scorers that read several (`{tests: test, entry_point: name}`); None
+            where judges need nothing to compare with.
         target_as: how a choice target is written: its `index` (from 0), `number` (from 1), `letter` or `text`; default: found out, and
             an error where two readings differ.
         group: items that belong together (a passage); standard errors are clustered by it.
@@ -83,7 +84,7 @@ class ItemSpec(_Spec, frozen=True):
 
     id: str | None = None
     choices: str | list[str] | None = None
-    target: str | dict[str, str] = "target"
+    target: str | dict[str, str] | None = "target"
     target_as: Literal["index", "number", "letter", "text"] | None = None
     group: str | None = None
     metadata: list[str] = field(default_factory=list)

@@ -153,11 +153,12 @@ class Task:
 
     @property
     def chance(self) -> float:
-        """The expected score of guessing: as declared, else one in the number of choices (mean over items), else 0."""
+        """The expected score of guessing: as declared, else one in the number of choices (mean over items), else the least there is."""
         if self.spec.chance is not None:
             return self.spec.chance
         if self.spec.response.kind != "choice":
-            return 0.0
+            main = self.scoring.metrics[0]
+            return max(0.0, main.bounds[0]) if main.bounds is not None and main.higher_is_better else 0.0
         return sum(_right(item) / len(item.choices) for item in self.items) / len(self.items)
 
     @property
