@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -31,6 +32,7 @@ def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=False, autoescape=False)
     environment.filters["fromjson"] = json.loads  # columns of CSV files that hold a message or a list
     environment.filters["column"] = pass_context(_column)
+    environment.filters["fromliteral"] = ast.literal_eval  # the same as Python writes it: a list that was turned into text
     environment.filters |= {kind: _media_filter(kind) for kind in MEDIA_FILTERS}
     return environment
 

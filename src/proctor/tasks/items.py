@@ -9,7 +9,7 @@ from typing import Any, Literal
 from proctor.canonical import content_hash
 from proctor.errors import DataError, nearest
 from proctor.tasks.spec import ItemSpec
-from proctor.template import Template, is_template
+from proctor.template import Template, Value, is_template
 from proctor.types import Item
 
 Row = dict[str, Any]
@@ -141,10 +141,11 @@ def _choices_reader(
     if spec is None:
         return None
     if isinstance(spec, str):
+        typed = Value(spec, f"{where}: item.choices") if is_template(spec) else None
         read = _reader(spec, "item.choices", where, row_name)
 
         def from_column(row: Row, index: int) -> tuple[str, ...]:
-            value = read(row, index)
+            value = typed.of(row) if typed and typed.template.names <= row.keys() else read(row, index)
             if not isinstance(value, list) or not all(isinstance(one, str | int | float) for one in value):
                 raise DataError(
                     f"{where}: {row_name(index)}: item.choices: the column '{spec}' must hold a list of texts, got {value!r:.80}; "

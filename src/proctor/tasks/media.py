@@ -10,14 +10,13 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import os
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from proctor.errors import DataError
+from proctor.tasks.media_places import Found, Place
 from proctor.tasks.media_type import media_type
 from proctor.types import PLACE, Item, Media, MediaKind, Message
 
@@ -42,14 +41,14 @@ class MediaStore:
     (base64 text) or `path`. Null is no object; a list is its objects one after another.
 
     Args:
-        roots: folders that paths start from. Nothing outside of them is read: rows may be other people's.
+        places: where the files lie that values name.
 
     Attributes:
         shown: what was marked since this was last emptied, by the text it was found by.
     """
 
-    def __init__(self, roots: Sequence[Path]) -> None:
-        self.roots = [Path(os.path.abspath(root)) for root in dict.fromkeys(roots)]  # noqa: PTH100 - a link inside may lead out
+    def __init__(self, places: Sequence[Place]) -> None:
+        self.places = places
         self._mark = f"{PLACE}{secrets.token_hex(8)}:"
         self._marks = re.compile(rf"{self._mark}([0-9a-f]{{64}}){PLACE}")
         self._by_hash: dict[str, Media] = {}
@@ -130,29 +129,30 @@ class MediaStore:
             from proctor.tasks.media_url import fetched
 
             return fetched(text, MAX_BYTES).read_bytes
-        path = None if encoded else self._path(text)
-        if path is None:
+        found = None if encoded else self._file(text)
+        if found is None:
             return lambda: _decoded(text)
-        _check_size(path.stat().st_size)
-        return path.read_bytes
+        _check_size(found.size)
+        return found.read
 
-    def _path(self, name: str) -> Path | None:
+    def _file(self, name: str) -> Found | None:
         """The file of that name; None where the text is base64 rather than a name. Raises `ValueError`, as the end of a sentence."""
+        where = " or ".join(map(str, self.places))
         if len(name) < _LONGEST_PATH and "\n" not in name and "\0" not in name:
             outside = False
-            for root in self.roots:
-                path = Path(os.path.abspath(root / name))  # noqa: PTH100 - see above
-                if not path.is_relative_to(root):
+            for place in self.places:
+                try:
+                    found = place.find(name)
+                except ValueError:
                     outside = True
-                elif _is_file(path):
-                    return path
+                    continue
+                if found is not None:
+                    return found
             if outside and not _looks_encoded(name):
-                raise ValueError(
-                    f"lies outside {' and '.join(map(str, self.roots))}: only files there are shown; put it, or a link to its folder, there"
-                )
+                raise ValueError(f"lies outside of {where}: only files there are shown; put it, or a link to its folder, there")
         if _looks_encoded(name):
             return None
-        raise ValueError(f"is not there: no such file in {' or '.join(map(str, self.roots))}")
+        raise ValueError(f"is not there: no such file in {where}")
 
 
 def located(error: MediaProblemError, item: Item, where: str) -> DataError:
@@ -167,13 +167,6 @@ def _key(value: Any) -> str | None:
     if isinstance(value, Mapping):
         value = value.get("bytes") or value.get("path") or value.get("url") or value.get("src")
     return value if isinstance(value, str) else None
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name too long to be one
-        return False
 
 
 def _looks_encoded(text: str) -> bool:

@@ -141,6 +141,8 @@ def _check_data(data: DataSpec) -> None:
         _check_texts(data.columns, ("data", "columns"))
     if isinstance(data.where, str) and not is_template(data.where):
         raise KeyProblemError(("data", "where"), f"expected a mapping of columns to values, or a template {{{{ … }}}}, got '{data.where}'")
+    if data.media == "":
+        raise KeyProblemError(("data", "media"), "expected a folder or a .zip archive, got an empty value")
     for column, value in data.where.items() if isinstance(data.where, dict) else ():
         if value in ([], {}) or isinstance(value, dict):
             raise KeyProblemError(("data", "where", column), "expected a value of the column, or a list of values")

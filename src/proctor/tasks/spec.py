@@ -39,6 +39,8 @@ class DataSpec(_Spec, frozen=True):
             with `hub`, a configuration (`name` or `name/split`).
         qrels: which document answers which query, and how well: a path, the judgements themselves, or, with `hub`, a configuration.
             Rows without one are left out; the others get a column `target`, from document to grade.
+        media: a folder or .zip archive that the paths of pictures, sound and documents in the rows start from; with `hub`, one of the
+            data set.
         seed, size, args: see `gym` and `python`.
     """
 
@@ -58,6 +60,7 @@ class DataSpec(_Spec, frozen=True):
     where: dict[str, Any] | str = field(default_factory=dict)
     corpus: str | list[Any] | None = None
     qrels: str | list[Any] | None = None
+    media: str | None = None
     seed: int | None = None
     size: int | None = None
     args: dict[str, Any] = field(default_factory=dict)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +15,11 @@ from proctor.scoring.task_scoring import TaskScoring, compile_scoring
 from proctor.tasks.features import feature_columns, narrowed
 from proctor.tasks.items import build_items
 from proctor.tasks.media import MediaStore
+from proctor.tasks.media_places import places
 from proctor.tasks.prompts import Prompter, candidates
 from proctor.tasks.sources import read_rows
 from proctor.tasks.sources.python_source import importable
-from proctor.tasks.spec import DataSpec, TaskSpec
+from proctor.tasks.spec import TaskSpec
 from proctor.tasks.turns import Turns
 from proctor.tasks.yaml_file import task_spec_from_mapping
 from proctor.template import Template
@@ -98,7 +98,7 @@ class Task:
             as_example = msgspec.structs.replace(spec.item, metadata=[], dimensions=[])  # examples are not in the results
             pool = build_items(rows.shots, as_example, choice=choice, where=where, row_name=lambda i: f"example {i + 1} of data.shots")
         self.base, self.data_map = base, data
-        self.media_store = MediaStore([base, *_folders(spec.data, base)])
+        self.media_store = MediaStore(places(spec.data, base, rows))
         self.corpus = corpus
         self._check_candidates(spec, items, where)
         self._assemble(spec, items, pool, source, rows.origin, where)
@@ -318,12 +318,6 @@ def item_hash(item: Item) -> str:
 def _items_hash(items: Sequence[Item], *, ordered: bool) -> str:
     pairs = [(item.id, item_hash(item)) for item in items]
     return content_hash(pairs if ordered else sorted(pairs))
-
-
-def _folders(data: DataSpec, base: Path) -> list[Path]:
-    """The folders of a task's data files: a picture may be named as seen from the task file or from the table that names it."""
-    patterns = [data.files] if isinstance(data.files, str) else data.files or []
-    return [folder for pattern in patterns if not glob.has_magic(str(folder := (base / pattern).parent))]
 
 
 def _right(item: Item) -> int:

@@ -11,7 +11,7 @@ import decimal
 import enum
 import math
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,16 @@ class Table(Struct):
         name: what the rows came from, as messages name it.
         rows: one mapping per row.
         lines: the line each row begins on (from 1); None where the source has no lines.
+        folder: of the file here that the rows came from; None where there is none, or it is only a copy kept of another place's.
+        fetch: gives where another file of the same data set is, fetched if need be (None where it has none of that name); None where there
+            are no others.
     """
 
     name: str
     rows: list[dict[str, Any]]
     lines: Sequence[int] | None = None
+    folder: Path | None = None
+    fetch: Callable[[str], Path | None] | None = None
 
 
 class Rows(Struct):
@@ -50,6 +55,16 @@ class Rows(Struct):
     shots: list[dict[str, Any]] | None
     origin: str
     tables: list[Table] = field(default_factory=list)
+
+    @property
+    def folders(self) -> list[Path]:
+        """Of the files here that they came from."""
+        return list(dict.fromkeys(table.folder for table in self.tables if table.folder is not None))
+
+    @property
+    def fetch(self) -> Callable[[str], Path | None] | None:
+        """See `Table`."""
+        return next((table.fetch for table in self.tables if table.fetch is not None), None)
 
     def where(self, index: int) -> str:
         """The place of `rows[index]`, such as `questions.csv line 12`."""
@@ -123,7 +138,7 @@ def _those(table: Table, where: Mapping[str, Any] | str) -> Table:
     """The rows of a table that fulfil a condition."""
     kept = _true_for(table, where) if isinstance(where, str) else _with_values(table, where)
     lines = None if table.lines is None else [table.lines[index] for index in kept]
-    return Table(table.name, [table.rows[index] for index in kept], lines)
+    return Table(table.name, [table.rows[index] for index in kept], lines, table.folder, table.fetch)
 
 
 def _true_for(table: Table, condition: str) -> list[int]:

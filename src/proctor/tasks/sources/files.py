@@ -58,14 +58,16 @@ def read_files(
         for path, name in _matches(pattern, base, key):
             found.setdefault(path, name)
     kept = _KEPT.get()
-    if kept is None:
-        return [read_file(path, name, columns, delimiter) for path, name in found.items()]
     tables = []
     for path, name in found.items():
         how = (path, name, tuple(columns or ()), delimiter)
-        if how not in kept:
-            kept[how] = read_file(path, name, columns, delimiter)
-        tables.append(kept[how])
+        table = kept.get(how) if kept is not None else None
+        if table is None:
+            table = read_file(path, name, columns, delimiter)
+            table.folder = path.parent
+            if kept is not None:
+                kept[how] = table
+        tables.append(table)
     return tables
 
 

@@ -97,7 +97,13 @@ class _Repository:
         return Path(str(found))
 
     def table(self, file: str) -> Table:
-        return read_file(self.path(file), f"{self.name}/{file}")
+        table = read_file(self.path(file), f"{self.name}/{file}")
+        table.fetch = self.fetch
+        return table
+
+    def fetch(self, file: str) -> Path | None:
+        """Where a file lies on this machine, fetched if need be; None where the data set has none of that name."""
+        return self.path(file) if file in self.files else None
 
     def _folder(self) -> Path:
         from huggingface_hub import cached_assets_path
