@@ -83,7 +83,7 @@ def test_any_text_comes_back_as_it_was(tmp_path_factory, rows, suffix):
             "line 2: a second prediction for task t, item 1, epoch 0$",
         ),
         ("p.jsonl", '{"item": "1", "anser": "a"}', r"line 1: unknown column 'anser'; did you mean 'answer'\?; known: task, item"),
-        ("p.jsonl", '{"item": "1"}', "exactly one of the columns answer, response, prediction, text; found none"),
+        ("p.jsonl", '{"item": "1"}', "exactly one of the columns answer, response, prediction, text, file; found none"),
         ("p.jsonl", '{"item": "1", "answer": "a", "text": "b"}', "found answer and text"),
         ("p.jsonl", '{"item": "1", "id": "2", "answer": "a"}', "columns item, id; found item and id"),
         ("p.jsonl", '{"item": "1", "answer": null}', "answer must be a text"),
@@ -118,3 +118,15 @@ def test_likelihoods_are_an_error(tmp_path):
     model = write(tmp_path / "p.jsonl", [{"item": "1", "answer": "x"}])
     [(_, response)] = model.answer([ask("1", request=Likelihood((Prompt(),), ("a",)))])
     assert response.finish == "error"
+
+
+def test_lists_and_mappings_are_answers_as_json(tmp_path):
+    model = write(tmp_path / "p.jsonl", [{"item": "1", "answer": []}, {"item": "2", "answer": [{"label": "é", "box": [1, 2.5]}]}])
+    assert texts(model, ask("1"), ask("2")) == ["[]", '[{"label":"é","box":[1,2.5]}]']
+
+
+def test_a_file_is_the_answer(tmp_path):
+    (tmp_path / "one.txt").write_text("forty-two", encoding="utf-8")
+    assert texts(write(tmp_path / "p.jsonl", [{"item": "1", "file": "one.txt"}]), ask("1")) == ["forty-two"]
+    with pytest.raises(ModelError, match="line 1: file must be a text"):
+        write(tmp_path / "p.jsonl", [{"item": "1", "file": ["one.txt"]}])

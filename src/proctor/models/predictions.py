@@ -11,13 +11,14 @@ from typing import Any
 
 import msgspec
 
-from proctor.errors import ModelError, nearest
+from proctor.errors import DataError, ModelError, nearest
 from proctor.models.base import ALL_MEDIA, Ask, Kind, Model
 from proctor.models.options import read_options
+from proctor.scoring.masks import file_text
 from proctor.types import Likelihood, Response
 
 _ITEM = ("item", "id")
-_ANSWER = ("answer", "response", "prediction", "text")
+_ANSWER = ("answer", "response", "prediction", "text", "file")
 _COLUMNS = ("task", *_ITEM, "epoch", "step", *_ANSWER)
 
 _Key = tuple[str | None, str, int | None, str]
@@ -33,7 +34,8 @@ class PredictionsModel(Model):
     The file is .jsonl (one object a line), .json (a list of objects) or .csv (with a header). Columns: `item` (or `id`), the item's id;
     one of `answer`, `response`, `prediction`, `text`; optionally `task`, `epoch` and `step`. A row without task holds for an item of that
     id in any task, one without epoch for any epoch; the more particular row wins. An empty `task` or `epoch` is none. `step` names a
-    further request of the attempt (`turn 2`); a row without it holds for the first.
+    further request of the attempt (`turn 2`); a row without it holds for the first. A list or mapping is an answer as JSON; `file` in place
+    of an answer is a path from the file's own folder: what that holds is the answer (of a .png or .npy the label map).
 
     Args:
         path: the file.
@@ -54,16 +56,23 @@ class PredictionsModel(Model):
             data = path.read_bytes()
         except OSError as error:
             raise ModelError(f"model {uri}: cannot read {path}: {(error.strerror or str(error)).lower()}") from None
-        self.fingerprint = hashlib.blake2b(data, digest_size=8).hexdigest()
+        digest = hashlib.blake2b(data, digest_size=8)
         self._texts: dict[_Key, str] = {}
         for where, row in _rows(path, data):
-            key, text = _entry(row, f"{path}, {where}")
+            key, text, is_file = _entry(row, f"{path}, {where}")
+            if is_file:
+                try:
+                    text = file_text(path.parent / text)
+                except DataError as error:
+                    raise ModelError(f"{path}, {where}: {error}") from None
+                digest.update(text.encode())
             if key in self._texts:
                 about = ", ".join(
                     f"{name} {value}" for name, value in zip(("task", "item", "epoch", "step"), key, strict=True) if value not in (None, "")
                 )
                 raise ModelError(f"{path}, {where}: a second prediction for {about}")
             self._texts[key] = text
+        self.fingerprint = digest.hexdigest()
 
     def answer(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:
         for ask in asks:
@@ -132,7 +141,8 @@ def _object(row: Any, where: str) -> dict[str, Any]:
     return row
 
 
-def _entry(row: dict[str, Any], where: str) -> tuple[_Key, str]:
+def _entry(row: dict[str, Any], where: str) -> tuple[_Key, str, bool]:
+    """What a row is for, its answer, and whether that is the name of a file."""
     for name in row:
         if name not in _COLUMNS:
             raise ModelError(f"{where}: unknown column '{name}'{nearest(name, _COLUMNS)}; known: {', '.join(_COLUMNS)}")
@@ -140,8 +150,11 @@ def _entry(row: dict[str, Any], where: str) -> tuple[_Key, str]:
     task, epoch = row.get("task"), row.get("epoch")
     if isinstance(row[item], bool) or not isinstance(row[item], str | int) or row[item] == "":
         raise ModelError(f"{where}: {item} must be the id of an item")
-    if isinstance(row[answer], bool) or not isinstance(row[answer], str | int | float):
-        raise ModelError(f"{where}: {answer} must be a text")
+    said = row[answer]
+    if isinstance(said, list | dict) and answer != "file":
+        said = msgspec.json.encode(said).decode()
+    if isinstance(said, bool) or not isinstance(said, str | int | float):
+        raise ModelError(f"{where}: {answer} must be a text{', a number, a list or a mapping' if answer != 'file' else ''}")
     if task is not None and not isinstance(task, str):
         raise ModelError(f"{where}: task must be a name")
     try:
@@ -151,7 +164,7 @@ def _entry(row: dict[str, Any], where: str) -> tuple[_Key, str]:
     step = row.get("step") or ""
     if not isinstance(step, str):
         raise ModelError(f"{where}: step must be the name of one, as 'turn 2'")
-    return (task or None, str(row[item]), number, step), str(row[answer])
+    return (task or None, str(row[item]), number, step), str(said), answer == "file"
 
 
 def _one(row: dict[str, Any], names: tuple[str, ...], where: str) -> str:

@@ -32,6 +32,8 @@ SCORERS = {
     "tags": "proctor.scoring.tags:Tags",
     "entities": "proctor.scoring.tags:Entities",
     "spans": "proctor.scoring.spans:Spans",
+    "detection": "proctor.scoring.detection:Detection",
+    "segmentation": "proctor.scoring.segmentation:Segmentation",
     "error_rate": "proctor.scoring.error_rate:ErrorRate",
     "bleu": "proctor.scoring.generation:Bleu",
     "chrf": "proctor.scoring.generation:Chrf",

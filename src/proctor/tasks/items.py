@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 from proctor.canonical import content_hash
 from proctor.errors import DataError, nearest
+from proctor.scoring.masks import file_text
 from proctor.tasks.spec import ItemSpec
 from proctor.template import Template, Value, is_template
 from proctor.types import Item
@@ -17,7 +19,9 @@ _NO_METADATA: dict[str, Any] = {}  # the same for all items without: of a millio
 LETTERS = string.ascii_uppercase
 
 
-def build_items(rows: Sequence[Row], spec: ItemSpec, *, choice: bool, where: str, row_name: Callable[[int], str]) -> tuple[Item, ...]:
+def build_items(
+    rows: Sequence[Row], spec: ItemSpec, *, choice: bool, where: str, row_name: Callable[[int], str], base: Path | None = None
+) -> tuple[Item, ...]:
     """Items from rows.
 
     An item without an id of its own is named by a hash of its row, so that its name never depends on the order of the data; equal
@@ -29,6 +33,7 @@ def build_items(rows: Sequence[Row], spec: ItemSpec, *, choice: bool, where: str
         choice: whether the response kind is multiple choice, so that targets become indices.
         where: the task file, for messages.
         row_name: names a row by its position, for messages ("questions.csv line 12").
+        base: folder that the paths of `target_as: file` start from; default: the current one.
 
     Raises:
         DataError: a missing column, a duplicate id, a target that is not among the choices, two readings of a target.
@@ -52,6 +57,11 @@ def build_items(rows: Sequence[Row], spec: ItemSpec, *, choice: bool, where: str
         target = read_target(row, index)
         if spec.skip_empty and _is_empty(target):
             continue
+        if spec.target_as == "file" and not choice:
+            try:
+                target = file_text((base or Path()) / _text(target))
+            except DataError as error:
+                raise DataError(f"{where}: {row_name(index)}: item.target: {error}") from None
         if choice:
             try:
                 target = choice_target(target, choices, spec.target_as)
@@ -75,7 +85,7 @@ def build_items(rows: Sequence[Row], spec: ItemSpec, *, choice: bool, where: str
     return tuple(items)
 
 
-def choice_target(value: Any, choices: Sequence[str], written_as: Literal["index", "number", "letter", "text"] | None) -> int | list[int]:
+def choice_target(value: Any, choices: Sequence[str], written_as: str | None) -> int | list[int]:
     """The index of the right choice (or the indices, where `value` is a list), however it is written.
 
     Where nothing says how, every reading that fits is tried (text of a choice, letter, index from 0); two readings that name

@@ -75,7 +75,7 @@ class ItemSpec(_Spec, frozen=True):
         target: what counts as right; a mapping of such values for scorers that read several (`{tests: test, entry_point: name}`); None
             where judges need nothing to compare with.
         target_as: how a choice target is written: its `index` (from 0), `number` (from 1), `letter` or `text`; default: found out, and
-            an error where two readings differ.
+            an error where two readings differ. Of other kinds `file`: the target is what a file holds (`scoring/masks.py`).
         group: items that belong together (a passage); standard errors are clustered by it.
         metadata: columns kept beside the results.
         dimensions: of these (and kept with them), the columns by whose values a profile breaks the results down.
@@ -88,7 +88,7 @@ class ItemSpec(_Spec, frozen=True):
     id: str | None = None
     choices: str | list[str] | None = None
     target: str | dict[str, str] | None = "target"
-    target_as: Literal["index", "number", "letter", "text"] | None = None
+    target_as: Literal["index", "number", "letter", "text", "file"] | None = None
     group: str | None = None
     metadata: list[str] = field(default_factory=list)
     dimensions: list[str] = field(default_factory=list)

@@ -90,13 +90,14 @@ class Task:
             if spec.data.qrels is not None:
                 rows = documents.judged(rows, spec.data, base, where, corpus, data)
         choice = spec.response.kind == "choice"
-        items = build_items(rows.rows, spec.item, choice=choice, where=where, row_name=rows.where)
+        items = build_items(rows.rows, spec.item, choice=choice, where=where, row_name=rows.where, base=base)
         if not items:
             raise DataError(f"{where}: the data has no items")
         pool = items
         if rows.shots is not None:
             as_example = msgspec.structs.replace(spec.item, metadata=[], dimensions=[])  # examples are not in the results
-            pool = build_items(rows.shots, as_example, choice=choice, where=where, row_name=lambda i: f"example {i + 1} of data.shots")
+            name = "example {} of data.shots".format
+            pool = build_items(rows.shots, as_example, choice=choice, where=where, row_name=lambda i: name(i + 1), base=base)
         self.base, self.data_map = base, data
         self.media_store = MediaStore(places(spec.data, base, rows))
         self.corpus = corpus
