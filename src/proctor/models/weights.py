@@ -131,7 +131,7 @@ def find_files(scheme: str, path: str, options: Options, uri: str) -> Files:
         return Files(uri, folder=place)
     if path.startswith((".", "/", "~")) or path.count("/") > 1:
         raise ModelError(f"{uri}: there is no folder {place}")
-    return Files(uri, name=path, commit=_cached_commit(path, options.revision or "main"))
+    return Files(uri, name=path, commit=cached_commit(path, options.revision or "main"))
 
 
 def _packaged() -> Path:
@@ -146,7 +146,7 @@ def _packaged() -> Path:
     return found[0]
 
 
-def _cached_commit(name: str, revision: str) -> str:
+def cached_commit(name: str, revision: str) -> str:
     """The commit that `revision` stands for in the local hub cache, or "" (see huggingface_hub's cache layout)."""
     if len(revision) == 40 and all(c in "0123456789abcdef" for c in revision):
         return revision
