@@ -9,7 +9,7 @@ STORE ?= proctor-results
 # llama.cpp built for the processor at hand may use instructions that a virtual machine does not let it use, and pip keeps what it built.
 PORTABLE := CMAKE_ARGS=-DGGML_NATIVE=OFF
 
-.PHONY: quickstart test check format clean
+.PHONY: quickstart test check sandbox format clean
 
 quickstart: $(VENV)/.quickstart
 	$(BIN)/proctor run core -m smollm2 -m baseline:random -m baseline:majority --out $(STORE)
@@ -21,7 +21,7 @@ quickstart: $(VENV)/.quickstart
 	@echo "  $(BIN)/proctor leaderboard --format md          the same table for a README"
 	@echo "  docs/tutorial.md                                your own task in fifteen lines"
 
-test: check
+test: check sandbox
 	$(BIN)/pytest
 
 check: $(VENV)/.test
@@ -29,6 +29,14 @@ check: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# What programs written by a model run in. Without it their tests are skipped, or fail where it could have been installed.
+sandbox:
+	@command -v bwrap >/dev/null || { command -v apt-get >/dev/null && \
+		{ [ "$$(id -u)" = 0 ] || sudo -n true; } 2>/dev/null && \
+		as_root=$$([ "$$(id -u)" = 0 ] || echo "sudo -n") && \
+		$$as_root apt-get update -qq && $$as_root apt-get install -qq --yes --no-install-recommends bubblewrap >/dev/null; } || \
+		echo "bubblewrap is not installed and could not be: the tests of the sandbox will say so"
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix .

@@ -114,8 +114,10 @@ class Plan:
         Raises:
             TaskError, DataError: a template that fails on an item; an object that cannot be shown.
             ModelError: the model cannot be shown one.
+            ProctorError: a scorer cannot work on this machine.
         """
         for task in self.suite.tasks:
+            task.scoring.ready()
             if task.judged and not task.spec.scoring.judges:
                 raise TaskError(
                     f"task '{task.name}' is scored by judges, and names none: say who judges, with --judge MODEL or scoring.judges"

@@ -6,8 +6,10 @@ is answered, returns what is kept.
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,13 @@ import msgspec
 
 from proctor.engine.asking import Asking, Judges, answered
 from proctor.engine.environment import hardware, proctor_version, versions
+from proctor.engine.in_order import in_order
 from proctor.engine.journal import Journal
 from proctor.engine.observer import Observer
 from proctor.engine.plan import Plan, Settings, check_media, fit, run_id, signature
 from proctor.engine.stopping import Allowance
 from proctor.errors import DataError, ModelError, ProctorError, RunStopped, StoreError, TaskError
-from proctor.models.base import Kind, Model
+from proctor.models.base import Ask, Kind, Model
 from proctor.results.attempts import write_attempts
 from proctor.results.columns import row
 from proctor.results.group_results import group_results
@@ -173,6 +176,14 @@ def _described(store: Store, fingerprint: str) -> dict[str, Any]:
     return max(infos, key=len, default={})
 
 
+_Answered = list[tuple[Ask, Response, bool]]
+_Scored = tuple[Task, Item, _Answered, list[Score]]
+
+
+def _scored(task: Task, item: Item, entries: _Answered) -> _Scored:
+    return task, item, entries, _scores(task, item, [(ask.request, response) for ask, response, _ in entries])
+
+
 def _scores(task: Task, item: Item, asked: list[tuple[Request, Response]]) -> list[Score]:
     try:
         return task.scoring.score_item(item, asked)
@@ -214,10 +225,13 @@ def _finish(plan: Plan, journal: Journal, judges: Judges, folder: Path, manifest
         "cost": None,
     }
 
-    def rows() -> Iterator[dict[str, Any]]:
+    def jobs() -> Iterator[tuple[bool, Callable[[], _Scored]]]:
         for (task, item), asks in groupby(plan.asks(), lambda pair: (pair[0], pair[1].item)):
             entries = [(ask, *answered(task, ask, journal, judges)) for _, ask in asks]
-            scores = _scores(task, item, [(ask.request, response) for ask, response, _ in entries])
+            yield task.scoring.in_threads, partial(_scored, task, item, entries)
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for task, item, entries, scores in in_order(jobs(), os.cpu_count() or 1):
             for (ask, response, reused), score in zip(entries, scores, strict=True):
                 summaries[task.name].add(item, response, score)
                 totals["attempts"] += 1

@@ -82,6 +82,7 @@ class Scorer(abc.ABC):
         metrics: what it reports; the first is the main one.
         late_options: options that were added after the scorer; at their default they are no part of the protocol, so that hashes stay.
         default_extract: how the answer is found where the task file does not say; same form as `scoring.extract`.
+        in_threads: whether measuring waits for other processes, so that several answers should be measured at once, in threads.
         unanswered: the values of an attempt without an answer (unparsed, refused, failed).
         judged: whether it has judges asked (`steps`).
         conversation: whether it scores every turn of a conversation, and so is asked (with the answer "") even where the last has none.
@@ -91,6 +92,7 @@ class Scorer(abc.ABC):
     version: ClassVar[int] = 1
     late_options: ClassVar[frozenset[str]] = frozenset()
     default_extract: tuple[Any, ...] = ("text",)
+    in_threads: ClassVar[bool] = False
     judged: ClassVar[bool] = False
     conversation: bool = False
     metrics: tuple[Metric, ...]
@@ -110,6 +112,9 @@ class Scorer(abc.ABC):
         is given.
         """
         return ()
+
+    def ready(self) -> None:  # noqa: B027 - most scorers need nothing of the machine
+        """Raise a `ProctorError` where nothing can be measured on this machine; called before anything is asked."""
 
     def unanswered(self, item: Item) -> dict[str, float]:
         """Values for an attempt that gave no answer: the worst of each bounded mean metric."""

@@ -51,22 +51,17 @@ class CodeTests(Scorer):
         self._pool: Any = None
 
     def check(self, item: Item) -> str | None:
-        tests, entry_point = _tests(item)
-        if tests is None or not (entry_point is None or (isinstance(entry_point, str) and entry_point.isidentifier())):
-            return f"the target must be the text of tests, or {{tests, entry_point}}, not {item.target!r}"
-        if self._prefix_field is not None and not isinstance(item.fields.get(self._prefix_field), str):
-            return f"the item has no text in the field '{self._prefix_field}' (code_tests.prefix_field)"
-        return None
+        return complaint_about(item, self._prefix_field, self.name)
 
     def measure(self, answer: str, item: Item, response: Response) -> Measured:
         complaint = self.check(item)
         if complaint:
             raise DataError(f"item '{item.id}': {complaint}")
-        tests, entry_point = _tests(item)
+        tests, entry_point = tests_of(item)
         prefix = item.fields[self._prefix_field] if self._prefix_field is not None else ""
         # The tests' last value is one the answer cannot know, so that nothing it does can pass for having run them.
         secret = secrets.token_hex(16)
-        failure = self._run([whole_program(prefix, answer, entry_point), f"{_called(tests or '', entry_point)}\n\n{secret!r}\n"], secret)
+        failure = self._run([whole_program(prefix, answer, entry_point), f"{called(tests or '', entry_point)}\n\n{secret!r}\n"], secret)
         return Measured({"passed": float(failure is None)}, failure or "")
 
     def _run(self, parts: list[str], secret: str) -> str | None:
@@ -106,13 +101,24 @@ def _ignore(stream: str, text: str) -> None:
     """What the program prints goes nowhere."""
 
 
-def _tests(item: Item) -> tuple[str | None, Any]:
+def tests_of(item: Item) -> tuple[str | None, Any]:
+    """The text of an item's tests and the name they call (None where it names none); no text where the target is something else."""
     target = item.target
     if isinstance(target, str) and target.strip():
         return target, None
     if isinstance(target, dict) and set(target) <= {"tests", "entry_point"} and isinstance(target.get("tests"), str):
         return target["tests"], target.get("entry_point")
     return None, None
+
+
+def complaint_about(item: Item, prefix_field: str | None, scorer: str) -> str | None:
+    """What is wrong with an item whose target should be tests, and whose `prefix_field` a text; None where nothing is."""
+    tests, entry_point = tests_of(item)
+    if tests is None or not (entry_point is None or (isinstance(entry_point, str) and entry_point.isidentifier())):
+        return f"the target must be the text of tests, or {{tests, entry_point}}, not {item.target!r}"
+    if prefix_field is not None and not isinstance(item.fields.get(prefix_field), str):
+        return f"the item has no text in the field '{prefix_field}' ({scorer}.prefix_field)"
+    return None
 
 
 def whole_program(prefix: str, answer: str, entry_point: str | None) -> str:
@@ -125,14 +131,23 @@ def whole_program(prefix: str, answer: str, entry_point: str | None) -> str:
         return answer
     if entry_point is None:
         return answer if re.search(r"^(?:async +def|def|class)\b", answer, re.MULTILINE) else prefix + answer
-    definition = re.compile(rf"^(?:(?:async +)?def +{re.escape(entry_point)}\b|{re.escape(entry_point)} *=)", re.MULTILINE)
-    if definition.search(answer) is None:
+    if _definition(entry_point).search(answer) is None:
         return prefix + answer
-    start = definition.search(prefix)
+    start = _definition(entry_point).search(prefix)
     return (prefix[: start.start()] if start else prefix + "\n") + answer
 
 
-def _called(tests: str, entry_point: str | None) -> str:
+def helpers_of(prefix: str, entry_point: str | None) -> str:
+    """What stands in `prefix` before the definition of the entry point: imports and functions that an item gives to answer and tests."""
+    start = _definition(entry_point).search(prefix) if entry_point else None
+    return prefix[: start.start()] if start else ""
+
+
+def _definition(name: str) -> re.Pattern[str]:
+    return re.compile(rf"^(?:(?:async +)?def +{re.escape(name)}\b|{re.escape(name)} *=)", re.MULTILINE)
+
+
+def called(tests: str, entry_point: str | None) -> str:
     """The tests, with the call that HumanEval leaves to its harness."""
     if entry_point and re.search(r"^def +check\(", tests, re.MULTILINE) and not re.search(r"^check\(", tests, re.MULTILINE):
         return f"{tests}\n\ncheck({entry_point})"

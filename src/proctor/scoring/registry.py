@@ -45,6 +45,8 @@ SCORERS = {
     "ifeval": "proctor.scoring.ifeval.scorer:Ifeval",
     "ifeval_turns": "proctor.scoring.ifeval.turns:IfevalTurns",
     "code_tests": "proctor.scoring.code:CodeTests",
+    "sandbox_tests": "proctor.scoring.sandbox_tests:SandboxTests",
+    "cruxeval": "proctor.scoring.cruxeval:CruxEval",
     "python": "proctor.scoring.functions:PythonFunction",
     "gym": "proctor.scoring.functions:Gym",
     "judge_points": "proctor.scoring.judges.rubrics:JudgePoints",

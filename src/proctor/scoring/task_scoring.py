@@ -71,6 +71,16 @@ class TaskScoring:
         self._normalise: Normalise = normalise
         self._letters = tuple(letters)
 
+    @property
+    def in_threads(self) -> bool:
+        """Whether several items should be scored at once, in threads."""
+        return bool(self._parts) and all(part.scorer.in_threads for part in self._parts)
+
+    def ready(self) -> None:
+        """Raise a `ProctorError` where a scorer cannot work on this machine."""
+        for part in self._parts:
+            part.scorer.ready()
+
     def check(self, items: Iterable[Item]) -> None:
         """Raise `DataError` for the first item whose target a scorer cannot read."""
         for item in items:
