@@ -101,6 +101,8 @@ def test_no_judge_and_a_judge_that_is_none_are_said_before_anything_is_asked(fol
         proctor.run(judged(), "python:people:short", out="store")
     with pytest.raises(ModelError, match="nobody"):
         proctor.run(judged("python:people:nobody"), "python:people:short", out="store")
+    with pytest.raises(ModelError, match="http://localhost:1/v1#j: max-cost needs the model's prices"):
+        proctor.run(judged("http://localhost:1/v1#j"), "baseline:random", out="store", max_cost=1)
     with pytest.raises(TaskError, match=r"scoring\.judges: none of the scorers asks judges"):
         proctor.Task(task="t", data=[{"q": "a", "target": "b"}], prompt="{{ q }}", scoring={"metrics": ["f1"], "judges": ["smollm2"]})
     assert not (folder / "store").exists() or not proctor.open_store("store").runs()

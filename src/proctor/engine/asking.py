@@ -38,9 +38,10 @@ class Judges:
         self._model = model
         self._opened: dict[str, Model] = {}
 
-    def open(self, uris: Iterable[str]) -> None:
+    def open(self, uris: Iterable[str], allowance: Allowance) -> None:
         """Open them before anything is asked, so that a name mistyped costs nothing. Raises `ModelError`."""
         for uri in uris:
+            allowance.check(self[uri])
             if "generate" not in self[uri].kinds:
                 raise ModelError(f"judge {uri}: it writes no text, and so can judge nothing")
 

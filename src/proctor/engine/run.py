@@ -80,7 +80,7 @@ def run_model(
     plan = Plan(fitted)
     plan.check(model)
     judges = Judges(model)
-    judges.open(uri for task in fitted.tasks if task.judged for uri in task.spec.scoring.judges)
+    judges.open({uri: None for task in fitted.tasks if task.judged for uri in task.spec.scoring.judges}, allowance)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
