@@ -13,6 +13,7 @@ from msgspec import Struct
 from proctor.canonical import content_hash
 from proctor.errors import TaskError
 from proctor.scoring.base import Measured, Metric, Scorer
+from proctor.scoring.text_signs import strip_thinking
 from proctor.template import Template
 from proctor.types import TURN, Generate, Item, Message, Prompt, Request, Response, Step
 
@@ -169,10 +170,10 @@ class Turn(Struct, frozen=True):
 
 
 def conversation(request: Generate, response: Response) -> list[Turn]:
-    """The turns of an attempt; the question of each holds all before it."""
+    """The turns of an attempt, their answers without thinking; the question of each holds all before it."""
     asked = [request, *(one.request for one in response.exchanges if one.name.startswith(TURN))]
     return [
-        Turn(_as_text(one.prompt.messages), answer.text or "")
+        Turn(_as_text(one.prompt.messages), strip_thinking(answer.text or "") or "")
         for one, answer in zip(asked, response.turns, strict=True)
         if isinstance(one, Generate)
     ]

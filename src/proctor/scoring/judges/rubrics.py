@@ -156,6 +156,7 @@ class JudgeCategories(JudgedScorer):
 
     Args:
         categories: name -> what it is worth, from 0 to 1.
+        right: the column that names the category which is worth 1 for its item, the others 0; where that differs between items.
         meanings: name -> what it means, for the judge.
         criteria: how to decide, in a sentence.
         prompt, system, max_tokens, human: see `JudgedScorer`; the human verdict is a category's name.
@@ -167,6 +168,7 @@ class JudgeCategories(JudgedScorer):
         self,
         *,
         categories: dict[str, float],
+        right: str | None = None,
         meanings: dict[str, str] | None = None,
         criteria: str = "",
         prompt: str = _CATEGORIES,
@@ -179,23 +181,31 @@ class JudgeCategories(JudgedScorer):
             raise TaskError(f"judge_categories.categories: expected at least two names with their worth from 0 to 1, not {categories}")
         if set(meanings or {}) - set(categories):
             raise TaskError(f"judge_categories.meanings: of no category: {', '.join(sorted(set(meanings or {}) - set(categories)))}")
-        self._worth, self._criteria = categories, criteria
+        self._worth, self._criteria, self._right = categories, criteria, right
         self._shown = {name: (meanings or {}).get(name, "") for name in categories}
         self._names = list(categories)
         self.metrics = (Metric("judged"), *(Metric(f"is_{name}", bounds=None) for name in categories), UNREAD)
 
+    def check(self, item: Item) -> str | None:
+        if self._right is not None and item.fields.get(self._right) not in self._names:
+            return f"right: the column '{self._right}' must name one of {', '.join(self._names)}, not {item.fields.get(self._right)!r:.60}"
+        return super().check(item)
+
     def questions(self, answer: str, item: Item, turns: Sequence[Turn]) -> list[Question]:
-        return [Question("", {"criteria": self._criteria, "categories": self._shown, "question": turns[-1].question})]
+        values = {"criteria": self._criteria, "categories": self._shown, "question": turns[-1].question}
+        return [Question("", values if self._right is None else {**values, "right": str(item.fields[self._right])})]
 
     def read(self, reply: str, question: Question) -> float | None:
         label = read_label(reply, self._names)
         return None if label is None else float(self._names.index(label))
 
     def combine(self, verdicts: list[tuple[Question, list[float]]]) -> dict[str, float]:
-        given = verdicts[0][1]
+        question, given = verdicts[0]
+        right = question.values.get("right")
+        worth = self._worth if right is None else {name: float(name == right) for name in self._names}
         counts = [given.count(float(number)) for number in range(len(self._names))]
         chosen = [number for number, count in enumerate(counts) if count == max(counts)]
-        values = {"judged": fmean(self._worth[self._names[number]] for number in chosen)}
+        values = {"judged": fmean(worth[self._names[number]] for number in chosen)}
         return values | {f"is_{name}": (number in chosen) / len(chosen) for number, name in enumerate(self._names)}
 
     def say(self, verdict: float, question: Question) -> str:
