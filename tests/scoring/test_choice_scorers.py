@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proctor.errors import DataError, ModelError
-from proctor.scoring.choice import Choice, GeneratedChoice, largest, normalised, right_choices
+from proctor.scoring.choice import Choice, ChoiceOrGuess, ChoiceSet, GeneratedChoice, largest, normalised, right_choices
 from proctor.scoring.perplexity import Perplexity
 from proctor.types import Item, Response
 
@@ -101,3 +101,35 @@ def test_perplexity_leaves_out_what_failed(task_values):
     assert values["byte_perplexity"] == pytest.approx(math.exp(2))
     assert Perplexity().unanswered(items[1]) == {}
     assert "text to predict" in Perplexity().check(Item("1", {}, target=""))
+
+
+@settings(deadline=None)
+@given(st.sets(st.sampled_from("ABCDE"), min_size=1), st.sets(st.sampled_from("ABCDE"), min_size=1))
+def test_choice_set_is_exact_match_and_f1_of_sets(named, right):
+    from sklearn.metrics import f1_score
+
+    item = Item("i", {}, ("v", "w", "x", "y", "z"), "".join(sorted(right)))
+    values = ChoiceSet().measure("、".join(named), item, Response()).values
+    assert values["acc"] == float(named == right)
+    truth, said = ([letter in one for letter in "ABCDE"] for one in (right, named))
+    assert values["f1"] == pytest.approx(f1_score(truth, said))
+
+
+def test_choice_set_reads_targets_of_all_forms_and_refuses_others():
+    scorer = ChoiceSet()
+    for target in ("AC", "A C", ["A", "C"], [0, 2]):
+        item = Item("i", {}, ("x", "y", "z"), target)
+        assert scorer.check(item) is None
+        assert scorer.measure("C, A and not D", item, Response()).values == {"acc": 1.0, "f1": 1.0}
+    for target in ("AD", "", [3], "ac", None):
+        assert "A to C" in scorer.check(Item("i", {}, ("x", "y", "z"), target))
+    assert "item.choices" in scorer.check(Item("i", {}, (), "A"))
+
+
+def test_an_answer_that_is_missing_counts_as_a_guess_on_average():
+    scorer = ChoiceOrGuess()
+    item = Item("i", {}, tuple("abcdefghij"), 3)
+    assert scorer.unanswered(item) == {"acc_guessed": 0.1}
+    assert scorer.unanswered(Item("i", {}, ("a", "b", "c"), [0, 1])) == {"acc_guessed": pytest.approx(2 / 3)}
+    assert scorer.measure("D", item, Response()).values == {"acc_guessed": 1.0}
+    assert scorer.measure("E", item, Response()).values == {"acc_guessed": 0.0}

@@ -176,3 +176,22 @@ def test_where_takes_a_condition():
         Task(task="t", data={"items": rows, "where": "{{ tag }}"}, prompt="{{ q }}", scoring="f1")
     with pytest.raises(TaskError, match=r"data.where: expected a mapping of columns to values, or a template"):
         Task(task="t", data={"items": rows, "where": "draft"}, prompt="{{ q }}", scoring="f1")
+
+
+def test_the_mean_over_groups_and_a_group_that_is_one_task(tmp_path):
+    (tmp_path / "fold.yaml").write_text(
+        "task: fold\naggregate: groups\ngroups: home\n"
+        "each: [{home: three, name: [a, b, c]}, {home: d, name: d}, {name: e}]\n"
+        "data: [{q: x, target: y}]\nprompt: '{{ name }} {{ q }}'\nscoring: f1\n"
+    )
+    suite = load_suite(tmp_path / "fold.yaml")
+    assert [entry.weight for entry in suite.entries] == pytest.approx([1 / 9, 1 / 9, 1 / 9, 1 / 3, 1 / 3])
+    assert [group.name for group in suite.groups] == ["fold/three", "fold"]
+
+
+def test_keys_of_the_prompt_that_are_no_templates_take_values(tmp_path):
+    (tmp_path / "lang.yaml").write_text(
+        "task: lang\neach: [{language: en, glue: ' '}, {language: zh, glue: '-'}]\ndata: [{q: x, target: y}]\n"
+        "prompt: {template: '{{ q }}', delimiter: '{{ glue }}'}\nscoring: [f1, {exact_match: {}}]\n"
+    )
+    assert [task.spec.prompt.delimiter for task in load_suite(tmp_path / "lang.yaml").tasks] == [" ", "-"]

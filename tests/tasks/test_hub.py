@@ -256,6 +256,22 @@ def test_forms_of_data_files(hub, configs, expected):
     assert [row["q"] for row in read(hub="o/n", split="train").rows] == expected
 
 
+def test_a_file_of_the_repository_as_in_p_mmeval(hub):
+    hub.sets["org/parallel"] = {
+        "main": {
+            "mmmlu/easy/test/mmlu_ES-LA.jsonl": jsonl([{"q": "fácil"}]),
+            "mmmlu/hard/test/mmlu_ES-LA.jsonl": jsonl([{"q": "difícil"}]),
+            "mmmlu/hard/test/mmlu_EN-US.jsonl": jsonl([{"q": "hard"}]),
+            "dev.jsonl": jsonl([{"q": "example"}]),
+        }
+    }
+    rows = read(hub="org/parallel", file="mmmlu/*/test/mmlu_ES-LA.jsonl", shots="dev.jsonl")
+    assert [row["q"] for row in rows.rows] == ["fácil", "difícil"]
+    assert [row["q"] for row in rows.shots] == ["example"]
+    assert "mmlu_ES-LA.jsonl, commit" in rows.origin
+    fails("has no file 'mmmlu/easy/test/mmlu_EN-LA.jsonl'; did you mean", hub="org/parallel", file="mmmlu/easy/test/mmlu_EN-LA.jsonl")
+
+
 def test_only_a_script_is_read_from_the_conversion(hub):
     converted = {f"{name}/{split}/0000.parquet": parquet(rows_of(name + split)) for name in ("en", "de") for split in ("train", "test")}
     hub.sets["o/script"] = {"main": {"script.py": b"", "README.md": b"# x"}, "refs/convert/parquet": converted}

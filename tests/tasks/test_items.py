@@ -30,6 +30,17 @@ def test_columns_templates_and_literals():
     assert (item.id, item.choices, item.target, item.group, item.metadata) == ("q1", ("x", "y", "neither"), 1, "p", {"n": 1})
 
 
+def test_a_template_may_give_the_list_of_choices_and_ids_the_rows_number():
+    rows = [{"answers": [{"t": "x"}, {"t": "y"}], "right": 2}, {"answers": [{"t": "z"}, {"t": "y"}], "right": 1}]
+    template = "{{ answers | map(attribute='t') | list }}"
+    items = build(rows, choice=True, id="r{{ row_number }}", choices=template, target="right", target_as="number")
+    assert [(item.id, item.choices, item.target) for item in items] == [("r1", ("x", "y"), 1), ("r2", ("z", "y"), 0)]
+    with pytest.raises(DataError, match="must hold a list of texts"):
+        build(rows, choice=True, choices="{{ right }}", target="right")
+    with pytest.raises(DataError, match="has no column 'answrs'; did you mean 'answers'"):
+        build(rows, choice=True, choices="{{ answrs | list }}", target="right")
+
+
 def test_a_target_of_several_parts():
     (item,) = build([{"test": "assert f() == 1", "name": "f"}], target={"tests": "test", "entry_point": "{{ name }}"})
     assert item.target == {"tests": "assert f() == 1", "entry_point": "f"}

@@ -58,7 +58,7 @@ def _tasks(where: tuple[str, ...], store: Path) -> tuple[list[str], list[list[An
     from proctor.tasks.load import benchmark_files, builtin_tasks, task_specs
 
     if where == ("benchmarks",):
-        return ["benchmark", "tasks", "domain", "response", "languages", "title"], [_benchmark(file) for file in benchmark_files()]
+        return ["benchmark", "tasks", "domain", "response", "languages", "title"], [_benchmark(*pair) for pair in benchmark_files()]
 
     rows = [
         [spec.task, spec.domain, spec.response.kind, ", ".join(spec.languages), spec.title]
@@ -67,11 +67,11 @@ def _tasks(where: tuple[str, ...], store: Path) -> tuple[list[str], list[list[An
     return ["task", "domain", "response", "languages", "title"], rows
 
 
-def _benchmark(file: TaskFile) -> list[Any]:
+def _benchmark(name: str, file: TaskFile) -> list[Any]:
     languages = dict.fromkeys(language for spec in file.specs for language in spec.languages)
     first = file.specs[0]
     shown = ", ".join(languages) if len(languages) <= 4 else f"{len(languages)} languages"
-    return [file.name, len(file.specs), first.domain, first.response.kind, shown, file.title]
+    return [name, len(file.specs), first.domain, first.response.kind, shown, file.title]
 
 
 def _suites(where: tuple[str, ...], store: Path) -> tuple[list[str], list[list[Any]]]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from proctor.errors import DataError, ModelError
 from proctor.scoring.base import Measured, Metric, Scorer
-from proctor.scoring.letters import choice_index, choice_label
+from proctor.scoring.letters import LETTERS, choice_index, choice_label
 from proctor.types import Item, Response
 
 Normalise = Literal["none", "char", "byte", "token", "unconditional"]
@@ -104,6 +104,62 @@ class GeneratedChoice(Scorer):
 
     def measure(self, answer: str, item: Item, response: Response) -> Measured:
         return _accuracy(answer, item)
+
+
+class ChoiceOrGuess(GeneratedChoice):
+    """`acc_guessed`: accuracy in which an attempt without an answer counts as a guess would on average, the share of right choices.
+
+    MMLU-Pro's published figures draw such a guess, with a fixed seed; this is its expected value.
+    """
+
+    name = "choice_or_guess"
+    metrics = (Metric("acc_guessed"),)
+
+    def measure(self, answer: str, item: Item, response: Response) -> Measured:
+        return Measured({"acc_guessed": _accuracy(answer, item).values["acc"]})
+
+    def unanswered(self, item: Item) -> dict[str, float]:
+        return {"acc_guessed": len(set(right_choices(item))) / len(item.choices)}
+
+
+class ChoiceSet(Scorer):
+    """Questions with several right choices: `acc`, whether the letters named are exactly those of the right ones, and `f1` over letters.
+
+    The answer's letters are its capitals from A on, as many as there are choices, in any order and each once. The target is a text of
+    letters (`ABD`), or a list of letters or of indices from 0. `f1` is 2|N ∩ R| / (|N| + |R|) for letters named N and right R.
+    """
+
+    name = "choice_set"
+    metrics = (Metric("acc"), Metric("f1"))
+    default_extract = ({"regex": r"(?<![A-Za-z])[A-Z](?:[\s、，,;；.]*[A-Z])*(?![A-Za-z])"},)
+
+    def check(self, item: Item) -> str | None:
+        if len(item.choices) < 2:
+            return f"needs item.choices, at least two; found {len(item.choices)}"
+        if not self._right(item):
+            letters = f"A to {choice_label(len(item.choices) - 1)}"
+            return f"the target must name choices by letters ({letters}, such as 'AC') or indices, not {item.target!r}"
+        return None
+
+    def measure(self, answer: str, item: Item, response: Response) -> Measured:
+        named = {letter for letter in answer if choice_index(letter, len(item.choices)) is not None and letter.isupper()}
+        right = self._right(item)
+        shared = len(named & right)
+        f1 = 2 * shared / (len(named) + len(right))
+        return Measured({"acc": float(named == right), "f1": f1}, "" if named == right else f"expected {''.join(sorted(right))}")
+
+    def _right(self, item: Item) -> set[str]:
+        """Empty where the target cannot be read."""
+        target = list(item.target.replace(" ", "")) if isinstance(item.target, str) else item.target
+        letters: set[str] = set()
+        for one in target if isinstance(target, list | tuple) else [target]:
+            if type(one) is int and 0 <= one < len(item.choices):
+                letters.add(choice_label(one))
+            elif isinstance(one, str) and one in LETTERS[: len(item.choices)]:
+                letters.add(one)
+            else:
+                return set()
+        return letters
 
 
 class Choice(Scorer):

@@ -24,6 +24,8 @@ SCORERS = {
     "numeric": "proctor.scoring.numbers:Numeric",
     "math": "proctor.scoring.numbers:Math",
     "choice": "proctor.scoring.choice:Choice",
+    "choice_or_guess": "proctor.scoring.choice:ChoiceOrGuess",
+    "choice_set": "proctor.scoring.choice:ChoiceSet",
     "classification": "proctor.scoring.classification:Classification",
     "regression": "proctor.scoring.regression:Regression",
     "ordinal": "proctor.scoring.ordinal:Ordinal",

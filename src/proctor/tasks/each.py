@@ -14,14 +14,16 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from proctor.errors import TaskError, nearest
 from proctor.tasks.rules import KeyProblemError
 from proctor.tasks.spec import TaskSpec
-from proctor.template import Template, Value, is_template
+from proctor.template import Value, is_template
 
 _LEFT = ("each", "groups", "aggregate", "prompt", "item")  # templates of prompts and items see the values as columns
+_NO_TEMPLATES = ("style", "delimiter", "separator", "shots", "choose", "ids", "seed", "shots_as")  # of the prompt
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _ODD = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -65,6 +67,7 @@ def by_group(specs: Sequence[TaskSpec], name: str) -> dict[str, list[str]]:
         for key in spec.groups:
             if isinstance(spec.each, dict) and key in spec.each:
                 found.setdefault(f"{name}/{as_name(spec.each[key])}", []).append(spec.task)
+    found = {group: tasks for group, tasks in found.items() if tasks != [group]}  # a task alone, of the same name
     return {**found, name: [spec.task for spec in specs]}
 
 
@@ -102,9 +105,11 @@ def with_values(keys: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str,
         telling = [name for name in values if name not in groups] or list(values)
         named["task"] = f"{task}/{as_name(values[telling[0]])}"
     texts = {name: as_name(value) for name, value in values.items()}
-    made = {}
+    made: dict[str, Any] = {}
     for key, value in named.items():
-        if key in _LEFT:
+        if key == "prompt" and isinstance(value, Mapping):
+            made[key] = {name: _put(one, values, (key, name)) if name in _NO_TEMPLATES else one for name, one in value.items()}
+        elif key in _LEFT:
             made[key] = value
         elif key == "task":
             made[key] = str(_put(value, texts, (key,)))
@@ -125,6 +130,12 @@ def _indexed(each: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
         yield ("each", index), mapping
 
 
+@lru_cache(maxsize=512)
+def _compiled(source: str) -> Value:
+    """Compiled once for all tasks of a file."""
+    return Value(source, "template")
+
+
 def _put(value: Any, values: Mapping[str, Any], path: tuple[str | int, ...], *, lenient: bool = False) -> Any:
     """A value with the templates in it filled in; `lenient` leaves those that name other things, which see them later."""
     if isinstance(value, Mapping):
@@ -134,11 +145,11 @@ def _put(value: Any, values: Mapping[str, Any], path: tuple[str | int, ...], *, 
     if not isinstance(value, str) or not is_template(value):
         return value
     try:
-        template = Template(value, "template")
-        if lenient and not template.names <= values.keys():
+        template = _compiled(value)
+        if lenient and not template.template.names <= values.keys():
             return value
-        for name in sorted(template.names - values.keys()):
+        for name in sorted(template.template.names - values.keys()):
             raise KeyProblemError(path, f"'{name}' is not a value of each; its values: {', '.join(values)}")
-        return Value(value, "template").of(values)
+        return template.of(values)
     except TaskError as error:
         raise KeyProblemError(path, str(error)) from None

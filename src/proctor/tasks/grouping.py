@@ -18,9 +18,16 @@ BY_WEIGHT = (Aggregate("", weight_by_size=False, by_weight=True),)
 
 def weighted(tasks: Sequence[Task]) -> list[Weighted]:
     """The tasks of a file with weights that sum to 1, so that in a larger suite it counts as one task."""
-    by_items = tasks[0].spec.aggregate == "items"
-    total = sum(len(task.items) for task in tasks) if by_items else len(tasks)
-    return [Weighted(task, (len(task.items) if by_items else 1) / total) for task in tasks]
+    spec = tasks[0].spec
+    if spec.aggregate == "items":
+        sizes = [len(task.items) for task in tasks]
+    elif spec.aggregate == "groups" and spec.groups:
+        homes = [task.spec.each.get(spec.groups[0], task.name) if isinstance(task.spec.each, dict) else task.name for task in tasks]
+        shares = {home: homes.count(home) for home in homes}
+        return [Weighted(task, 1 / (len(shares) * shares[home])) for task, home in zip(tasks, homes, strict=True)]
+    else:
+        sizes = [1] * len(tasks)
+    return [Weighted(task, size / sum(sizes)) for task, size in zip(tasks, sizes, strict=True)]
 
 
 def groups_of_file(file: TaskFile) -> list[Group]:

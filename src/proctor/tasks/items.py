@@ -38,7 +38,7 @@ def build_items(
     Raises:
         DataError: a missing column, a duplicate id, a target that is not among the choices, two readings of a target.
     """
-    read_id = _reader(spec.id, "item.id", where, row_name) if spec.id else None
+    read_id = _reader(spec.id, "item.id", where, row_name, numbered=True) if spec.id else None
     read_target = _target_reader(spec.target, where, row_name)
     read_group = _reader(spec.group, "item.group", where, row_name) if spec.group else None
     read_choices = _choices_reader(spec.choices, where, row_name)
@@ -122,11 +122,14 @@ def _one_target(value: Any, choices: Sequence[str], written_as: str | None) -> i
     return next(iter(readings.values()))
 
 
-def _reader(value: str, key: str, where: str, row_name: Callable[[int], str]) -> Callable[[Row, int], Any]:
+def _reader(value: str, key: str, where: str, row_name: Callable[[int], str], *, numbered: bool = False) -> Callable[[Row, int], Any]:
+    """`numbered`: whether the template sees the row's number from 1, as `row_number`."""
     if is_template(value):
         template = Template(value, f"{where}: {key}")
 
         def render(row: Row, index: int) -> Any:
+            if numbered:
+                row = {"row_number": index + 1, **row}
             missing = sorted(template.names - row.keys())
             if missing:
                 _column(row, missing[0], key, where, row_name(index))

@@ -134,9 +134,9 @@ def task_specs(refs: Sequence[str]) -> list[tuple[str, TaskSpec]]:
     return found
 
 
-def benchmark_files() -> list[TaskFile]:
-    """The benchmarks of the field that Proctor has a task file of, without their data."""
-    return [read_task_file(BUILTIN / "benchmarks" / f"{name}.yaml") for name in builtin_benchmarks()]
+def benchmark_files() -> list[tuple[str, TaskFile]]:
+    """The benchmarks of the field that Proctor has a task file of, by name, without their data."""
+    return [(name, read_task_file(BUILTIN / "benchmarks" / f"{name}.yaml")) for name in builtin_benchmarks()]
 
 
 def suite_spec(name: str) -> SuiteSpec:

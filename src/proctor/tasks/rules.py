@@ -17,7 +17,7 @@ _BELONGS = {
     "config": ("hub",),
     "split": ("hub",),
     "revision": ("hub",),
-    "file": ("package",),
+    "file": ("package", "hub"),
     "size": ("gym", "python"),
     "seed": ("gym", "python"),
     "args": ("gym", "python"),
@@ -143,13 +143,17 @@ def _check_data(data: DataSpec) -> None:
         raise KeyProblemError(("data", "where"), f"expected a mapping of columns to values, or a template {{{{ … }}}}, got '{data.where}'")
     if data.media == "":
         raise KeyProblemError(("data", "media"), "expected a folder or a .zip archive, got an empty value")
-    for column, value in data.where.items() if isinstance(data.where, dict) else ():
-        if value in ([], {}) or isinstance(value, dict):
+    for column, wanted in data.where.items() if isinstance(data.where, dict) else ():
+        if wanted in ([], {}) or isinstance(wanted, dict):
             raise KeyProblemError(("data", "where", column), "expected a value of the column, or a list of values")
     if data.delimiter is not None and len(data.delimiter) != 1:
         raise KeyProblemError(("data", "delimiter"), f"expected one character, got {data.delimiter!r}")
     if source == "hub" and not _HUB.fullmatch(value):
         raise KeyProblemError(("data", "hub"), f"expected a data set as 'org/name', got '{value}'")
+    if source == "hub" and data.file is not None:
+        for key in ("config", "split"):
+            if getattr(data, key) is not None:
+                raise KeyProblemError(("data", key), "does not stand beside data.file, which names the file itself", at_key=True)
     if source == "package" and not data.file:
         raise KeyProblemError(("data", "file"), "the key is missing; expected the path of the file inside the package", at_key=True)
     if source == "python" and not _REFERENCE.fullmatch(value):

@@ -25,7 +25,7 @@ class DataSpec(_Spec, frozen=True):
         split: split of the hub data set that is tested.
         revision: commit, tag or branch of the hub data set; pin it.
         package: installed Python package whose `file` (path inside the package) is read.
-        file: see `package`.
+        file: see `package`; of a hub data set a path or glob inside the repository, instead of `config` and `split`.
         gym: name of a `reasoning-gym` data set, generated from `seed` with `size` items and `args`.
         python: `module:function`, called with `args`; yields one mapping per item.
         items: the rows themselves.
@@ -219,7 +219,7 @@ class TaskSpec(_Spec, frozen=True):
     Attributes:
         each: values that its templates see; where there are several of a name, the file makes a task of each (`tasks/each.py`).
         groups: keys of `each` by whose values its tasks form groups.
-        aggregate: what a file with `each` comes to: the mean over its `tasks`, or over all `items`.
+        aggregate: what a file with `each` comes to: the mean over its `tasks`, over all `items`, or over its `groups`.
     """
 
     task: str
@@ -242,7 +242,7 @@ class TaskSpec(_Spec, frozen=True):
     variant_of: str = ""
     each: dict[str, Any] | list[dict[str, Any]] | None = None
     groups: list[str] = field(default_factory=list)
-    aggregate: Literal["tasks", "items"] = "tasks"
+    aggregate: Literal["tasks", "items", "groups"] = "tasks"
     variants: list[VariantSpec] = field(default_factory=list)
 
     @property

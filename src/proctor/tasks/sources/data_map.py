@@ -81,7 +81,7 @@ def read_map(path: str) -> dict[str, Any]:
     return {str(name): entry for name, entry in value.items()}
 
 
-def mapped_files(known: Mapping[str, Any], path: str, name: str | None, split: str | None) -> MappedFiles | None:
+def mapped_files(known: Mapping[str, Any], path: str, name: str | None, split: str | None, file: str | None = None) -> MappedFiles | None:
     """The files of a split.
 
     Args:
@@ -89,6 +89,7 @@ def mapped_files(known: Mapping[str, Any], path: str, name: str | None, split: s
         path: the data set.
         name: its configuration; None where the task names none.
         split: None where the task names none: the only one.
+        file: of a task that names a file of the repository.
 
     Returns:
         None where the map does not know the data set.
@@ -116,25 +117,28 @@ def mapped_files(known: Mapping[str, Any], path: str, name: str | None, split: s
                     f"{where}: no split '{split}'{nearest(str(split), map(str, entry)) or ';'} splits: {', '.join(map(str, entry))}"
                 )
             entry = entry[split]
-    names = {"name": name or "default", "split": split or "train"}
+    names = {"name": name or "default", "split": split or "train", **({} if file is None else {"file": file})}
     try:
         patterns = [one.format(**names) for one in ([entry] if isinstance(entry, str) else entry)]
     except (KeyError, IndexError, ValueError):
-        raise DataError(f"{where}: a pattern may name {{name}} and {{split}}, got {entry!r:.80}") from None
+        more = ", or {file} where the task names a file" if file is None else " or {file}"
+        raise DataError(f"{where}: a pattern may name {{name}} and {{split}}{more}, got {entry!r:.80}") from None
     return MappedFiles(patterns, names=names, **reading)
 
 
 def read_mapped(spec: DataSpec, data: str) -> tuple[list[Table], list[dict[str, Any]] | None, str] | None:
     """Tables, examples and origin of a data set of the hub that the map `data` knows; None where it does not. Raises `DataError`."""
-    files = mapped_files(read_map(data), str(spec.hub), spec.config, spec.split)
+    files = mapped_files(read_map(data), str(spec.hub), spec.config, spec.split, spec.file)
     if files is None:
         return None
     shots = None
     if spec.shots is not None:
         splits = [spec.shots] if isinstance(spec.shots, str) else spec.shots
-        examples = [mapped_files(read_map(data), str(spec.hub), spec.config, split) for split in splits]
+        examples = [
+            mapped_files(read_map(data), str(spec.hub), spec.config, *((None, name) if spec.file else (name, None))) for name in splits
+        ]
         shots = [row for one in examples if one for table in _tables(one, data, spec) for row in table.rows]
-    at = "/".join(part for part in (spec.config, spec.split) if part)
+    at = "/".join(part for part in (spec.config, spec.split, spec.file) if part)
     return _tables(files, data, spec), shots, f"{spec.hub}{f' {at}' if at else ''}, from {files.shown}"
 
 

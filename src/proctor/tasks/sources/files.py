@@ -313,6 +313,8 @@ def _delimited(data: bytes, name: str, delimiter: str, columns: list[str] | None
             if not values:
                 continue
             if header is None:
+                if not values[0] and len(values) > 1:  # the column of row numbers that pandas writes without a name
+                    values = ["index" if "index" not in values else "", *values[1:]]
                 _check_header(values, name, line)
                 header = values
                 continue

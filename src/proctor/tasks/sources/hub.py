@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from proctor.errors import DataError, MissingExtra
+from proctor.errors import DataError, MissingExtra, nearest
 from proctor.tasks.sources import Table
 from proctor.tasks.sources.files import read_file
-from proctor.tasks.sources.hub_layout import CONVERTED, has_data, split_files
+from proctor.tasks.sources.hub_layout import CONVERTED, glob_regex, has_data, split_files
 from proctor.tasks.spec import DataSpec
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -37,19 +37,25 @@ def read_hub(spec: DataSpec) -> tuple[list[Table], list[dict[str, Any]] | None, 
     repo = _Repository(str(spec.hub), spec.revision)
     if not has_data(repo.files, repo.readme, repo.name):
         repo = _converted(repo, spec.revision)
-    files, chosen = split_files(repo.name, repo.files, repo.readme, spec.config, spec.split)
+    files, chosen = _chosen(repo, spec, spec.file or spec.split)
     tables = [repo.table(path) for path in files]
     shots = None
     if spec.shots is not None:
         names = [spec.shots] if isinstance(spec.shots, str) else spec.shots
-        shots = [
-            row
-            for name in names
-            for path in split_files(repo.name, repo.files, repo.readme, spec.config, name)[0]
-            for row in repo.table(path).rows
-        ]
+        shots = [row for name in names for path in _chosen(repo, spec, name)[0] for row in repo.table(path).rows]
     at = f"@{repo.revision}" if repo.revision not in ("main", repo.commit) else ""
     return tables, shots, f"hub {repo.name}{at} {chosen}, commit {repo.commit}"
+
+
+def _chosen(repo: _Repository, spec: DataSpec, name: str | None) -> tuple[list[str], str]:
+    """The files of a split, or those that `data.file` names; and what was chosen."""
+    if spec.file is None:
+        return split_files(repo.name, repo.files, repo.readme, spec.config, name)
+    pattern = glob_regex(name or "")
+    files = [path for path in repo.files if pattern.fullmatch(path)]
+    if not files:
+        raise DataError(f"hub data set '{repo.name}' has no file '{name}'{nearest(name or '', repo.files)}")
+    return files, str(name)
 
 
 def _converted(repo: _Repository, revision: str | None) -> _Repository:
