@@ -57,6 +57,16 @@ def test_what_cannot_be_said():
     assert of(one_cluster, "a").p_value is None
 
 
+def test_items_that_score_alike_are_no_certainty():
+    nothing = dimension_means([0.1] * 42, [["a"]] * 6 + [["b"]] * 36)
+    assert [(one.p_value, one.verdict) for one in nothing] == [(None, ""), (None, "")]
+    few = dimension_means([1, 1, 0, 0], [["a"]] * 2 + [["b"]] * 2)
+    assert [one.verdict for one in few] == ["", ""]  # p = 2 Φ(−2) = 0.0455, twice for two values
+    assert few[0].p_value == pytest.approx(2 * 0.0455, abs=1e-3)
+    many = dimension_means([1] * 12 + [0] * 12, [["a"]] * 12 + [["b"]] * 12)
+    assert [one.verdict for one in many] == ["strength", "weakness"]
+
+
 def test_a_large_difference_has_a_verdict():
     found = dimension_means([1, 1, 0.9, 1] * 10 + [0.1, 0, 0.2, 0] * 10, [["strong"]] * 40 + [["weak"]] * 40)
     assert [one.verdict for one in found] == ["strength", "weakness"]

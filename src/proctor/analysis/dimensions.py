@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from proctor.analysis.interval_estimate import IntervalEstimate, mean_estimate
+from proctor.analysis.interval_estimate import NO_SPREAD, IntervalEstimate, mean_estimate
 from proctor.analysis.multiplicity import holm
 from proctor.analysis.normal import upper_tail
 from proctor.analysis.uncertainty import cluster_codes
@@ -76,7 +76,8 @@ def dimension_means(
         own = None if clusters is None else [one for one, its in zip(clusters, inside, strict=True) if its]
         mean = mean_estimate(values[inside], own, bounds=bounds)
         found.append((name, mean, *_difference(values[kept], inside[kept], codes, count)))
-    adjusted = holm([2 * upper_tail(abs(gap) / error) if gap is not None and error else None for *_, gap, error in found])
+    pooled = float(np.std(values[kept])) if kept.any() else 0.0
+    adjusted = holm([_p_value(mean.n, int(kept.sum()), gap, error, pooled) for _, mean, gap, error in found])
     return tuple(
         DimensionMean(name, mean, gap, error, p, _verdict(gap, p, alpha))
         for (name, mean, gap, error), p in zip(found, adjusted, strict=True)
@@ -99,6 +100,16 @@ def _difference(
     influence = np.where(inside, (values - m_in) / n_in, (m_out - values) / n_out)
     sums = np.bincount(codes, influence, minlength=count)
     return float(m_in - m_out), math.sqrt(count / (count - 1) * float(sums @ sums))
+
+
+def _p_value(n: int, total: int, gap: float | None, error: float | None, pooled: float) -> float | None:
+    """Two-sided. Where all items of either side score alike the standard error is 0, which claims certainty that a handful of items cannot
+    give: there it is that of no difference, the spread of all items together."""
+    if gap is None or error is None:
+        return None
+    if error <= NO_SPREAD:
+        error = pooled * math.sqrt(1 / n + 1 / (total - n))
+    return 2 * upper_tail(abs(gap) / error) if error > NO_SPREAD else None
 
 
 def _verdict(gap: float | None, p_value: float | None, alpha: float) -> str:
