@@ -44,6 +44,11 @@ def fails(base, *expected, error=DataError, **keys):
     return message
 
 
+def test_an_object_of_objects_is_rows_by_name(tmp_path):
+    (tmp_path / "a.json").write_text('{"x": {"q": 1}, "y": {"q": 2, "id": "own"}}')
+    assert read(tmp_path, files="a.json").rows == [{"id": "x", "q": 1}, {"id": "own", "q": 2}]
+
+
 def delimited(rows, delimiter):
     out = io.StringIO(newline="")
     writer = csv.DictWriter(out, list(rows[0]), delimiter=delimiter)

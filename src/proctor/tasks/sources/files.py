@@ -107,9 +107,9 @@ def _matches(pattern: str, base: Path, key: str) -> list[tuple[Path, str]]:
 def read_file(path: Path, name: str, columns: list[str] | None = None, delimiter: str | None = None) -> Table:
     """The rows of one file.
 
-    Delimited values are text. An empty line is skipped. JSON is a list of objects, an object of columns (equally long lists), or JSON
-    Lines under the name .json, which is how many data sets on the hub are stored. Parquet values become JSON values: dates ISO 8601 text,
-    bytes base64 text, decimals text, NaN null.
+    Delimited values are text. An empty line is skipped. JSON is a list of objects, an object of columns (equally long lists), an object of
+    objects (whose names become the column `id` where they have none), or JSON Lines under the name .json, which is how many data sets on
+    the hub are stored. Parquet values become JSON values: dates ISO 8601 text, bytes base64 text, decimals text, NaN null.
 
     Args:
         path: the file.
@@ -274,6 +274,8 @@ def _json(data: bytes, name: str) -> Table:
             return Table(name, [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)])
         longest = ", ".join(f"'{key}' has {len(column)}" for key, column in list(value.items())[:4])
         raise DataError(f"{name}: columns of unequal length: {longest}")
+    if isinstance(value, dict) and value and all(isinstance(row, dict) for row in value.values()):
+        return Table(name, [{"id": key, **row} for key, row in value.items()])
     if isinstance(value, dict):
         inside = next((key for key, column in value.items() if isinstance(column, list)), None)
         hint = f"; save the list under '{inside}' as a file of its own" if inside is not None else ""
