@@ -133,7 +133,16 @@ def test_every_page_is_reached_from_the_index() -> None:
     [
         *(
             (one, "task-format.md")
-            for one in (spec.TaskSpec, spec.DataSpec, spec.ItemSpec, spec.PromptSpec, spec.ResponseSpec, spec.ScoringSpec, spec.VariantSpec)
+            for one in (
+                spec.TaskSpec,
+                spec.DataSpec,
+                spec.ItemSpec,
+                spec.PromptSpec,
+                spec.ResponseSpec,
+                spec.ScoringSpec,
+                spec.VariantSpec,
+                spec.ConfidenceSpec,
+            )
         ),
         (spec.SuiteSpec, "suite-format.md"),
         (spec.SuiteEntry, "suite-format.md"),
@@ -154,7 +163,18 @@ def test_every_key_of_a_file_has_a_row_with_its_default(struct: type[msgspec.Str
 
 def test_every_struct_of_the_format_is_checked() -> None:
     structs = {one.__name__ for one in vars(spec).values() if isinstance(one, type) and issubclass(one, msgspec.Struct)}
-    checked = {"TaskSpec", "DataSpec", "ItemSpec", "PromptSpec", "ResponseSpec", "ScoringSpec", "SuiteSpec", "SuiteEntry", "VariantSpec"}
+    checked = {
+        "TaskSpec",
+        "DataSpec",
+        "ItemSpec",
+        "PromptSpec",
+        "ResponseSpec",
+        "ScoringSpec",
+        "SuiteSpec",
+        "SuiteEntry",
+        "VariantSpec",
+        "ConfidenceSpec",
+    }
     assert structs - {"Struct", "_Spec"} == checked
 
 

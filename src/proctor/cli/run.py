@@ -33,6 +33,10 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     return float(match[1]) * _SECONDS[match[2]]
 
 
+def _names(value: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (value or "").split(",") if name.strip())
+
+
 @click.command("run")
 @click.argument("tasks", nargs=-1, required=True, metavar="SUITE|TASK…")
 @click.option(
@@ -50,6 +54,7 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     help="Multiple choice by log-likelihood where the model gives it, or by a written letter always.",
 )
 @judge_option
+@click.option("--confidence", metavar="NAME,…", help="Also ask about every answer how sure the model is: p_true, p_ik, verbal, relative.")
 @click.option(
     "--variants",
     metavar="NAME,…",
@@ -75,6 +80,7 @@ def command(
     seed: int | None,
     choices: Literal["likelihood", "generate"],
     variants: str | None,
+    confidence: str | None,
     judges: tuple[str, ...],
     max_cost: float | None,
     max_time: float | None,
@@ -101,12 +107,12 @@ def command(
     from proctor.tasks.load import load_suite
 
     allowance = Allowance(max_cost, max_time)
-    settings = Settings(limit=limit, shots=shots, epochs=epochs, seed=seed, choices=choices, judges=judges)
+    settings = Settings(limit=limit, shots=shots, epochs=epochs, seed=seed, choices=choices, judges=judges, confidence=_names(confidence))
     suite = load_suite(tasks, lm_eval)
     if variants:
         from proctor.tasks.variants.build import with_variants
 
-        suite = with_variants(suite, [name.strip() for name in variants.split(",") if name.strip()])
+        suite = with_variants(suite, _names(variants))
     if dry_run:
         from proctor.cli.dry_run import dry_run as tell
 

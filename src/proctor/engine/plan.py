@@ -9,13 +9,18 @@ from typing import Literal
 from msgspec import Struct
 
 from proctor.canonical import content_hash
-from proctor.errors import ModelError, TaskError, UsageError
+from proctor.errors import ModelError, TaskError, UsageError, nearest
 from proctor.models.base import Ask, Kind, Model
+from proctor.tasks.second_questions import written
+from proctor.tasks.spec import ConfidenceSpec
 from proctor.tasks.suite import Suite
 from proctor.tasks.task import Task
 from proctor.types import Item, Request, prompts_of
 
 _MANY = {"image": "pictures", "audio": "sound", "document": "documents"}
+
+
+ASKED = ("p_true", "p_ik", "verbal", "relative")
 
 
 class Settings(Struct, frozen=True, omit_defaults=True):
@@ -29,6 +34,8 @@ class Settings(Struct, frozen=True, omit_defaults=True):
         choices: multiple choice by `likelihood` where the model gives it, else by generation; or by generation always (`generate`), so that
             models that give none can be compared with those that do.
         judges: URIs of the models that judge, in place of those the tasks name; part of the protocol.
+        confidence: second questions about every answer of text (`p_true`, `p_ik`, `verbal`, `relative`), in place of those the tasks
+            declare.
     """
 
     limit: int | None = None
@@ -37,6 +44,7 @@ class Settings(Struct, frozen=True, omit_defaults=True):
     seed: int | None = None
     choices: Literal["likelihood", "generate"] = "likelihood"
     judges: tuple[str, ...] = ()
+    confidence: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Raise `UsageError` for a value that cannot be."""
@@ -46,6 +54,9 @@ class Settings(Struct, frozen=True, omit_defaults=True):
                 raise UsageError(f"{name}: must be at least {least}, not {value}")
         if self.choices not in ("likelihood", "generate"):
             raise UsageError(f"choices: must be 'likelihood' or 'generate', not {self.choices!r}")
+        for name in self.confidence:
+            if name not in ASKED:
+                raise UsageError(f"confidence: there is no '{name}'{nearest(name, ASKED) or ';'} there are: {', '.join(ASKED)}")
 
 
 def fit(suite: Suite, settings: Settings, kinds: frozenset[Kind]) -> Suite:
@@ -73,9 +84,25 @@ def _fit_task(task: Task, settings: Settings, kinds: frozenset[Kind]) -> Task:
     generate = "likelihood" not in kinds or (settings.choices == "generate" and task.spec.response.kind == "choice")
     if task.needs_likelihood and (generate or task.media):  # no model gives likelihoods after pictures
         task = task.as_generation()
+    task = _fit_confidence(task, settings, kinds)
     if not task.needs_likelihood and "generate" not in kinds:
         raise ModelError(f"task '{task.name}' asks for a written answer, which this model does not give; leave the task out for this model")
     return task
+
+
+def _fit_confidence(task: Task, settings: Settings, kinds: frozenset[Kind]) -> Task:
+    """With the second questions that the model can be asked; those of a run only where an answer is one of text, right or wrong."""
+    asked = task.spec.confidence
+    if settings.confidence:
+        fits = type(task) is Task and task.spec.response.kind in ("choice", "generate") and not task.media
+        asked = [ConfidenceSpec(ask=name) for name in dict.fromkeys(settings.confidence)] if fits else []  # type: ignore[arg-type]
+    if not asked:
+        return task
+    if any(one.ask == "verbal" for one in asked) and "generate" not in kinds:
+        raise ModelError(
+            f"task '{task.name}' asks how sure the model is, which it cannot write; leave out confidence: verbal for this model"
+        )
+    return task.asked_about(written(asked, kinds))
 
 
 def check_media(suite: Suite, model: Model) -> None:

@@ -31,6 +31,7 @@ def run(
     seed: int | None = None,
     choices: Literal["likelihood", "generate"] = "likelihood",
     judges: Sequence[str] = (),
+    confidence: Sequence[str] = (),
     out: Path | str = DEFAULT_STORE,
     observer: Observer | None = None,
     max_cost: float | None = None,
@@ -43,7 +44,7 @@ def run(
         tasks: a suite or task by name, path or object, or several, which then form one suite.
         models: a model by URI (`smollm2`, `hf:…`, `openai:…`; see `proctor list models`), a `Model`, or a function from prompt to
             answer; or several.
-        limit, shots, epochs, seed, choices, judges: see `proctor.engine.plan.Settings`.
+        limit, shots, epochs, seed, choices, judges, confidence: see `proctor.engine.plan.Settings`.
         out: the store, a folder.
         observer: is told what happens; default: nobody.
         max_cost: US dollars that this call may spend, over all models, by known prices; not part of the protocol.
@@ -57,7 +58,9 @@ def run(
         ProctorError: see its subclasses; `RunStopped` where the same call would continue.
     """
     suite = as_suite(tasks, data)
-    settings = Settings(limit=limit, shots=shots, epochs=epochs, seed=seed, choices=choices, judges=tuple(judges))
+    settings = Settings(
+        limit=limit, shots=shots, epochs=epochs, seed=seed, choices=choices, judges=tuple(judges), confidence=tuple(confidence)
+    )
     store, allowance = Store(out), Allowance(max_cost, max_time)
     runs = []
     for one in as_models(models):

@@ -1,4 +1,4 @@
-"""Whether a model's probabilities on choice tasks mean what they say."""
+"""Whether a model's confidence means what it says: the probabilities of its choices, and what it answers when asked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from proctor.analysis.interval_estimate import IntervalEstimate
+from proctor.analysis.interval_estimate import UNDEFINED, IntervalEstimate
 from proctor.errors import ModelError
 from proctor.reports.leaderboard import Row
 from proctor.reports.profile_field import difference_text, estimate_json, percent
@@ -19,18 +19,38 @@ from proctor.results.attempts import reading_attempts
 from proctor.results.manifest import TaskResult
 from proctor.results.store import Run
 from proctor.scoring.choice import Normalise, normalised
+from proctor.scoring.stated_confidence import comparison
+from proctor.types import Exchange
 
+_CHOICES = "confidence: softmax over the choices, of the likeliest."
+_HOW = (
+    "likelihood of its choice: softmax over the choices, of the likeliest. P(True), P(IK): what the model gives for yes, asked whether its "
+    "answer is true, or whether it will know. said: in a number or word. compared: by which of two questions it is surer (Bradley–Terry), "
+    "an order only."
+)
 RESAMPLES = 500  # of the bootstrap; the interval of a task's calibration need not be finer
 
 
+MOST_COMPARED = 2000  # items whose comparisons become one scale: its cost grows with their cube
+SOURCES = {
+    "choices": "likelihood of its choice",
+    "p_true": "P(True)",
+    "p_ik": "P(IK)",
+    "verbal": "said",
+    "relative": "compared",
+}
+
+
 class TaskConfidence(Struct, frozen=True):
-    """A choice task's confidences: softmax of what the choices were compared by, of the likeliest one.
+    """A task's confidences of one kind, beside whether its answers were right.
 
     Attributes:
         task: the column.
-        accuracy, confidence: means over the items that have log-likelihoods.
-        overconfidence, smooth_ece, auroc, augrc: as `analysis.calibration` has them, with 95 % intervals.
+        accuracy, confidence: means over the items that have a confidence.
+        overconfidence, smooth_ece, auroc, augrc: as `analysis.calibration` has them, with 95 % intervals; the first two are undefined for
+            comparisons, which give an order and no probabilities.
         items: that have a confidence. `missing`: that have none.
+        source: where it is from: `choices` (softmax of what the choices were compared by, of the likeliest one), or the second question.
     """
 
     task: str
@@ -42,24 +62,77 @@ class TaskConfidence(Struct, frozen=True):
     augrc: IntervalEstimate
     items: int
     missing: int
+    source: str = "choices"
 
 
 def task_confidences(row: Row, runs: Mapping[str, Run]) -> list[TaskConfidence]:
-    """The choice tasks of a row whose attempts have log-likelihoods and are right or wrong; of several epochs the first counts.
+    """The tasks of a row whose attempts are right or wrong and have a confidence, by likelihood or stated; of several epochs the first.
 
     Raises:
         StoreError: a file of attempts is damaged.
     """
     found = []
     for name, result in row.tasks.items():
+        path = runs[row.runs[name]].attempts_path
         rule = _rule(result)
-        if rule is None:
-            continue
-        rows = _rows(runs[row.runs[name]].attempts_path, result, rule)
-        one = _confidence(name, rows, rule) if rows else None
+        rows = _rows(path, result, rule) if rule is not None else []
+        one = _confidence(name, rows, rule) if rows and rule is not None else None
+        if one:
+            found.append(one)
+        asked = [question[0] for question in result.protocol.get("confidence", {}).get("questions", [])]
+        if asked:
+            found += _stated_confidences(name, asked, _stated_rows(path, result, "relative" in asked))
+    return found
+
+
+def _stated_rows(path: Path, result: TaskResult, compared: bool) -> list[dict[str, Any]]:
+    """One row per item, with its metrics and, where comparisons are wanted, its exchanges."""
+    import polars as pl
+
+    if not path.exists():
+        return []
+    with reading_attempts(path):
+        rows = (
+            pl.scan_parquet(path, glob=False)
+            .filter(pl.col("task") == result.task, pl.col("protocol") == result.protocol_hash, pl.col("score").is_not_null())
+            .select("item", "group", "epoch", "score", "metrics", *(["exchanges"] if compared else []))
+            .sort("epoch", maintain_order=True)
+            .unique("item", keep="first", maintain_order=True)
+            .collect()
+        )
+    return rows.to_dicts()
+
+
+def _stated_confidences(name: str, asked: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[TaskConfidence]:
+    if not rows or any(row["score"] not in (0.0, 1.0) for row in rows):
+        return []
+    metrics = [msgspec.json.decode(row["metrics"] or "{}") for row in rows]
+    found = []
+    for ask in asked:
+        values = _compared(rows) if ask == "relative" else [one.get(f"confidence_{ask}") for one in metrics]
+        one = _measured(name, ask, rows, values)
         if one:
             found.append(one)
     return found
+
+
+def _compared(rows: Sequence[Mapping[str, Any]]) -> list[float | None]:
+    """A confidence for each row's item from the comparisons of all of them; None for one that was not compared."""
+    from proctor.analysis.relative_confidence import preference_confidence
+
+    places = {row["item"]: place for place, row in enumerate(rows)}
+    if len(places) > MOST_COMPARED:
+        return [None] * len(rows)
+    pairs = []
+    for row in rows:
+        for exchange in msgspec.json.decode(row["exchanges"] or "[]", type=list[Exchange]):
+            told = comparison(exchange)
+            if told is not None and told[0] in places:
+                pairs.append((places[row["item"]], places[told[0]], told[1]))
+    if not pairs:
+        return [None] * len(rows)
+    first, second, share = zip(*pairs, strict=True)
+    return [None if value != value else value for value in preference_confidence(first, second, share, len(rows)).tolist()]
 
 
 def _rule(result: TaskResult) -> Normalise | None:
@@ -92,24 +165,31 @@ def _rows(path: Path, result: TaskResult, rule: Normalise) -> list[dict[str, Any
 
 
 def _confidence(name: str, rows: Sequence[Mapping[str, Any]], rule: Normalise) -> TaskConfidence | None:
+    if any(row["score"] not in (0.0, 1.0) for row in rows):
+        return None
+    return _measured(name, "choices", rows, [_stated(row, rule) for row in rows])
+
+
+def _measured(name: str, source: str, rows: Sequence[Mapping[str, Any]], values: Sequence[float | None]) -> TaskConfidence | None:
+    """The numbers of one kind of confidence; None where no item has one."""
     import numpy as np
 
     from proctor.analysis.confidence import confidence_intervals, overconfidence
     from proctor.analysis.selective import augrc, auroc
     from proctor.analysis.smooth_calibration import smooth_ece
 
-    if any(row["score"] not in (0.0, 1.0) for row in rows):
-        return None
-    stated = [(row, value) for row in rows if (value := _stated(row, rule)) is not None]
+    stated = [(row, value) for row, value in zip(rows, values, strict=True) if value is not None]
     if not stated:
         return None
     confidence = np.array([value for _, value in stated])
     right = np.array([row["score"] for row, _ in stated])
     groups = [row["group"] or "" for row, _ in stated]
     statistics = [overconfidence, smooth_ece, auroc, augrc]
-    measured = confidence_intervals(statistics, confidence, right, groups, resamples=RESAMPLES)
-    over, ece, roc, grc = measured
-    return TaskConfidence(name, float(right.mean()), float(confidence.mean()), over, ece, roc, grc, len(stated), len(rows) - len(stated))
+    over, ece, roc, grc = confidence_intervals(statistics, confidence, right, groups, resamples=RESAMPLES)
+    if source == "relative":
+        over = ece = UNDEFINED
+    mean = float(confidence.mean())
+    return TaskConfidence(name, float(right.mean()), mean, over, ece, roc, grc, len(stated), len(rows) - len(stated), source)
 
 
 def _stated(row: Mapping[str, Any], rule: Normalise) -> float | None:
@@ -132,13 +212,14 @@ def _stated(row: Mapping[str, Any], rule: Normalise) -> float | None:
 
 
 def confidence_table(label: str, found: Sequence[TaskConfidence]) -> Table:
-    """One row per task."""
+    """One row per task and kind of confidence."""
+    stated = any(one.source != "choices" for one in found)
     rows = [
         [
-            one.task,
+            _named(one, stated),
             f"{one.items:,}",
             percent(one.accuracy),
-            percent(one.confidence),
+            ABSENT if one.source == "relative" else percent(one.confidence),
             difference_text(one.overconfidence.value, one.overconfidence.low, one.overconfidence.high),
             _interval(one.smooth_ece),
             "" if one.auroc.value is None else f"{one.auroc.value:.2f}",
@@ -147,21 +228,25 @@ def confidence_table(label: str, found: Sequence[TaskConfidence]) -> Table:
         for one in found
     ]
     columns = ["task", "items", "accuracy", "confidence", "overconfidence [95 %]", "smECE [95 %]", "AUROC", "AUGRC"]
-    over = [one.task for one in found if (one.overconfidence.low or 0.0) > 0]
-    under = [one.task for one in found if (one.overconfidence.high or 0.0) < 0]
+    over = [_named(one, stated) for one in found if (one.overconfidence.low or 0.0) > 0]
+    under = [_named(one, stated) for one in found if (one.overconfidence.high or 0.0) < 0]
     notes = [
         f"{title}: {', '.join(names)}."
         for title, names in (("Claims more than it keeps", over), ("Keeps more than it claims", under))
         if names
     ]
-    missing = [f"{one.task} {one.missing}" for one in found if one.missing]
+    missing = [f"{_named(one, stated)} {one.missing}" for one in found if one.missing]
     if missing:
         notes.append(f"Items without a confidence, left out: {', '.join(missing)}.")
     notes.append(
-        "confidence: softmax over the choices, of the likeliest. smECE: smooth calibration error, 0 is best. AUROC: whether right answers "
+        f"{_HOW if stated else _CHOICES} smECE: smooth calibration error, 0 is best. AUROC: whether right answers "
         "had more confidence than wrong ones (0.5: no). AUGRC: risk of an answer given and wrong, over all shares of abstention, 0 is best."
     )
-    return Table(f"{label}: confidence on choice tasks", columns, rows, notes)
+    return Table(f"{label}: confidence{'' if stated else ' on choice tasks'}", columns, rows, notes)
+
+
+def _named(of: TaskConfidence, stated: bool) -> str:
+    return f"{of.task}: {SOURCES[of.source]}" if stated else of.task
 
 
 def _share(value: float | None) -> str:
@@ -174,7 +259,7 @@ def _interval(of: IntervalEstimate) -> str:
 
 def confidence_json(of: TaskConfidence) -> dict[str, Any]:
     """A task's confidences as JSON types."""
-    plain = {name: getattr(of, name) for name in ("task", "accuracy", "confidence", "items", "missing")}
+    plain = {name: getattr(of, name) for name in ("task", "source", "accuracy", "confidence", "items", "missing")}
     return plain | {name: estimate_json(getattr(of, name)) for name in ("overconfidence", "smooth_ece", "auroc", "augrc")}
 
 
@@ -182,7 +267,7 @@ def confidence_records(of: TaskConfidence) -> list[dict[str, Any]]:
     """Long format: one line per measure."""
     return [
         {"kind": "confidence", "name": of.task, "metric": name, "value": one.value, "stderr": one.stderr, "low": one.low, "high": one.high}
-        | {"items": of.items}
+        | {"items": of.items, "source": of.source}
         for name in ("overconfidence", "smooth_ece", "auroc", "augrc")
         for one in [getattr(of, name)]
     ]

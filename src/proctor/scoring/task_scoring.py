@@ -16,6 +16,7 @@ from proctor.scoring.extract import Extractor, compile_extract
 from proctor.scoring.judges.base import JudgedScorer
 from proctor.scoring.letters import as_letters, choice_label
 from proctor.scoring.registry import make_scorer, read_entry, scorer_class, scorer_names
+from proctor.scoring.stated_confidence import Stated
 from proctor.scoring.text_signs import looks_refused, strip_thinking
 from proctor.types import Item, Likelihood, Request, Response, Score, State, Step
 
@@ -61,7 +62,14 @@ class TaskScoring:
     by_attempt = True
 
     def __init__(
-        self, parts: list[_Part], protocol: dict[str, Any], kind: str, strip: bool, normalise: Normalise, letters: Sequence[str] = ()
+        self,
+        parts: list[_Part],
+        protocol: dict[str, Any],
+        kind: str,
+        strip: bool,
+        normalise: Normalise,
+        letters: Sequence[str] = (),
+        stated: Sequence[Stated] = (),
     ) -> None:
         self.metrics: tuple[Metric, ...] = tuple(metric for part in parts for metric in part.scorer.metrics)
         self.protocol = protocol
@@ -70,6 +78,8 @@ class TaskScoring:
         self._strip = strip
         self._normalise: Normalise = normalise
         self._letters = tuple(letters)
+        self._stated = tuple(stated)
+        self.metrics += tuple(one.metric for one in self._stated)
 
     @property
     def in_threads(self) -> bool:
@@ -90,7 +100,7 @@ class TaskScoring:
                     raise DataError(f"item '{item.id}': {part.scorer.name}: {complaint}")
 
     def score(self, item: Item, request: Request, response: Response) -> Score:
-        """Score one response.
+        """Score one response, with the confidence that the model stated of it, where it was asked.
 
         The state is found by the first scorer's extraction:
 
@@ -105,6 +115,27 @@ class TaskScoring:
         Attempts without an answer get each scorer's `unanswered` values. A choice by likelihood has the letter of the most likely choice as
         answer, a perplexity none, a ranking its first document.
         """
+        score = self._scored(item, request, response)
+        stated = {one.name: value for one in self._stated if (value := one.value(response)) is not None}
+        return replace(score, values={**score.values, **stated}) if stated else score
+
+    def answer(self, item: Item, request: Request, response: Response) -> str | None:
+        """The answer in a response: the letter of a choice, or what the first scorer's extraction finds; None where there is none."""
+        if response.turns[-1].finish in ("error", "refused"):
+            return None
+        if isinstance(request, Likelihood):
+            if response.loglikelihoods is None or self._kind != "choice":
+                return None
+            compared = normalised(response.loglikelihoods, request.continuations, response.token_counts, self._normalise)
+            return choice_label(largest(compared))
+        text = self._lettered(self._said(response), item)
+        return None if text is None else self._parts[0].extractor(text, item).answer
+
+    def _lettered(self, text: str | None, item: Item) -> str | None:
+        """A text in which choices that go by other names are called by their letters."""
+        return as_letters(text, self._letters[: len(item.choices)]) if self._letters and text is not None and item.choices else text
+
+    def _scored(self, item: Item, request: Request, response: Response) -> Score:
         if response.finish == "error":
             return Score("failed", self._unanswered(item), None, response.error or "no answer")
         for one in response.exchanges:
@@ -177,9 +208,7 @@ class TaskScoring:
 
     def _score_text(self, item: Item, response: Response) -> Score:
         last = response.turns[-1]
-        text = self._said(response)
-        if self._letters and text is not None and item.choices:
-            text = as_letters(text, self._letters[: len(item.choices)])
+        text = self._lettered(self._said(response), item)
         values: dict[str, float] = {}
         reasons: list[str] = []
         found: list[Extraction] = []
@@ -221,7 +250,9 @@ def _state(found: Extraction, text: str, response: Response) -> State:
     return "unparsed" if found.answer is None else "scored"
 
 
-def compile_scoring(spec: ScoringLike, response: ResponseLike, where: str, letters: Sequence[str] = ()) -> TaskScoring:
+def compile_scoring(
+    spec: ScoringLike, response: ResponseLike, where: str, letters: Sequence[str] = (), stated: Sequence[Stated] = ()
+) -> TaskScoring:
     """Check a task's scoring and make it ready.
 
     Args:
@@ -230,6 +261,7 @@ def compile_scoring(spec: ScoringLike, response: ResponseLike, where: str, lette
         response: its `response` part.
         where: the task file's name, for messages.
         letters: what the choices are named by, where it is not A, B, C, …; an answer that names one is read as the letter of its place.
+        stated: the second questions about confidence that are asked; their metrics come last.
 
     Raises:
         TaskError: an unknown scorer, option or way to extract; two scorers with a metric of the same name; no metrics for generated text.
@@ -286,4 +318,4 @@ def compile_scoring(spec: ScoringLike, response: ResponseLike, where: str, lette
     elif not unread:
         protocol |= {"thinking": spec.thinking, "extract_version": extract.VERSION}
     kind = response.kind if likelihood or unread else "generate"
-    return TaskScoring(parts, protocol, kind, spec.thinking == "strip", response.normalise, letters)
+    return TaskScoring(parts, protocol, kind, spec.thinking == "strip", response.normalise, letters, stated)

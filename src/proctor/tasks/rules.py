@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from proctor.tasks.spec import DataSpec, ItemSpec, PromptSpec, ResponseSpec, ScoringSpec, SuiteSpec, TaskSpec, VariantSpec
+from proctor.tasks.spec import ConfidenceSpec, DataSpec, ItemSpec, PromptSpec, ResponseSpec, ScoringSpec, SuiteSpec, TaskSpec, VariantSpec
 from proctor.template import is_template
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
@@ -62,6 +62,7 @@ def check_task(spec: TaskSpec) -> None:
     for key in ("capabilities", "languages", "groups"):
         _check_texts(getattr(spec, key), (key,))
     _check_variants(spec.variants)
+    _check_confidence(spec.confidence)
     _check_each(spec)
 
 
@@ -208,6 +209,18 @@ def _check_response(response: ResponseSpec) -> None:
     if response.kind in ("perplexity", "rank") or (response.kind == "choice" and response.by != "generate"):
         kind = f"kind: {response.kind}" if response.kind != "choice" else f"kind: choice, by: {response.by}"
         belongs(("max_tokens", "stop", "temperature", "top_p"), "generated text", kind)
+
+
+def _check_confidence(asked: list[ConfidenceSpec]) -> None:
+    for index, one in enumerate(asked):
+        path = ("confidence", index)
+        if one.ask in [other.ask for other in asked[:index]]:
+            raise KeyProblemError((*path, "ask"), f"'{one.ask}' is listed twice")
+        _at_least(one.pairs, 1, (*path, "pairs"))
+        _at_least(one.max_tokens, 1, (*path, "max_tokens"))
+        for key, owner in (("scale", "verbal"), ("pairs", "relative")):
+            if one.ask != owner and getattr(one, key) != getattr(ConfidenceSpec(ask="p_true"), key):
+                raise KeyProblemError((*path, key), f"belongs to ask: {owner}, not to ask: {one.ask}", at_key=True)
 
 
 def _check_variants(variants: list[VariantSpec]) -> None:

@@ -213,6 +213,27 @@ class VariantSpec(_Spec, frozen=True):
     seed: int = 0
 
 
+class ConfidenceSpec(_Spec, frozen=True):
+    """A second question about each attempt: how sure the model is. Kept with the attempt, in no composite.
+
+    Attributes:
+        ask: `p_true` (is this answer true), `p_ik` (will you know), `verbal` (how sure are you), `relative` (of which of two questions are
+            you surer).
+        template: the question; sees the row's columns, `question`, `answer` (`p_true`, `verbal`) and `other` (`relative`).
+        scale: of `verbal`: a number to 100 (`percent`), to 10 (`ten`), or one of five `words`.
+        pairs: of `relative`: other items that each is compared with, in both orders.
+        by: of the other three: the likelihood of the two answers, or the model `generate`s one.
+        max_tokens: of what is written.
+    """
+
+    ask: Literal["p_true", "p_ik", "verbal", "relative"]
+    template: str | None = None
+    scale: Literal["percent", "ten", "words"] = "percent"
+    pairs: int = 4
+    by: Literal["likelihood", "generate"] = "likelihood"
+    max_tokens: int = 32
+
+
 class TaskSpec(_Spec, frozen=True):
     """A task file.
 
@@ -244,6 +265,7 @@ class TaskSpec(_Spec, frozen=True):
     groups: list[str] = field(default_factory=list)
     aggregate: Literal["tasks", "items", "groups"] = "tasks"
     variants: list[VariantSpec] = field(default_factory=list)
+    confidence: list[ConfidenceSpec] = field(default_factory=list)
 
     @property
     def seed_name(self) -> str:

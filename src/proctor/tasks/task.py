@@ -11,15 +11,17 @@ import msgspec
 
 from proctor.canonical import content_hash, seeded
 from proctor.errors import DataError, TaskError, nearest
+from proctor.scoring.stated_confidence import stated_of
 from proctor.scoring.task_scoring import TaskScoring, compile_scoring
 from proctor.tasks.features import feature_columns, narrowed
 from proctor.tasks.items import build_items
 from proctor.tasks.media import MediaStore
 from proctor.tasks.media_places import places
 from proctor.tasks.prompts import Prompter, candidates
+from proctor.tasks.second_questions import SecondQuestions
 from proctor.tasks.sources import read_rows
 from proctor.tasks.sources.python_source import importable
-from proctor.tasks.spec import TaskSpec
+from proctor.tasks.spec import ConfidenceSpec, TaskSpec
 from proctor.tasks.turns import Turns
 from proctor.tasks.yaml_file import task_spec_from_mapping
 from proctor.template import Template
@@ -60,6 +62,7 @@ class Task:
     """
 
     turns: Turns | None = None
+    second: SecondQuestions | None = None
     variant: Mapping[str, Any] = {}
 
     corpus: Corpus | None = None
@@ -121,10 +124,11 @@ class Task:
         self.origin = origin
         self.where = where
         with importable(self.base):  # a scoring function may stand beside the task file, as a data function may
-            self.scoring: TaskScoring = compile_scoring(spec.scoring, spec.response, where, spec.prompt.letters)
+            self.scoring: TaskScoring = compile_scoring(spec.scoring, spec.response, where, spec.prompt.letters, stated_of(spec.confidence))
         self.scoring.check(items)
         self.prompter = Prompter(spec, items, pool, where, self.media_store, self.corpus.hash if self.corpus is not None else "")
         self.turns = Turns(spec, items, self.base, where) if spec.prompt.turns else None
+        self.second = SecondQuestions(self) if spec.confidence else None
 
     def __repr__(self) -> str:
         return f"Task({self.name!r}, {len(self.items)} item{'s' if len(self.items) != 1 else ''})"
@@ -174,10 +178,10 @@ class Task:
     @property
     def has_steps(self) -> bool:
         """Whether an attempt may make more than one request."""
-        return self.turns is not None or self.scoring.has_steps
+        return self.turns is not None or self.second is not None or self.scoring.has_steps
 
     def next_steps(self, item: Item, epoch: int, request: Request, response: Response) -> Sequence[Step]:
-        """What an attempt asks next: first the turns of its conversation, then what the scoring asks judges.
+        """What an attempt asks next: first the turns of its conversation, then second questions about it, and what the scoring asks judges.
 
         The same answers always lead to the same steps, which is how a run that was stopped finds its place again.
 
@@ -193,7 +197,8 @@ class Task:
             step = self.turns.next(item, epoch, request, response)
             if step is not None:
                 return (step,)
-        return self.scoring.steps(item, request, response)
+        second = self.second.steps(item, epoch, request, response) if self.second is not None else []
+        return [*second, *self.scoring.steps(item, request, response)]
 
     @cached_property
     def protocol(self) -> dict[str, Any]:
@@ -204,7 +209,9 @@ class Task:
         spec = self.spec
         with_examples = spec.prompt.shots > 0
         ordered = with_examples and spec.prompt.choose == "first"
-        made = {"variant": dict(self.variant)} if self.variant else {}
+        made: dict[str, Any] = {"variant": dict(self.variant)} if self.variant else {}
+        if self.second is not None:
+            made["confidence"] = self.second.protocol
         documents = {}
         if self.corpus is not None:
             documents["corpus"] = {"count": len(self.corpus.ids), "hash": self.corpus.hash, "candidates": spec.item.candidates}
@@ -280,6 +287,12 @@ class Task:
             return self
         scoring = msgspec.structs.replace(self.spec.scoring, judges=list(judges))
         return self._with(msgspec.structs.replace(self.spec, scoring=scoring), self.items)
+
+    def asked_about(self, confidence: Sequence[ConfidenceSpec]) -> Task:
+        """The same task with these second questions in place of its own; a protocol of its own."""
+        if list(confidence) == self.spec.confidence:
+            return self
+        return self._with(msgspec.structs.replace(self.spec, confidence=list(confidence)), self.items)
 
     def as_generation(self) -> Task:
         """The same multiple-choice items for a model that gives no log-likelihoods: it is shown the lettered choices and writes a letter.

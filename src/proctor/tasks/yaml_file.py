@@ -126,6 +126,10 @@ def expand_task(task: Mapping[str, Any]) -> dict[str, Any]:
     prompt = keys.get("prompt")
     if isinstance(prompt, Mapping) and prompt.get("choose") == "fixed" and isinstance(prompt.get("ids"), list):
         keys["prompt"] = {"shots": len(prompt["ids"]), **prompt}
+    asked = keys.get("confidence")
+    if asked is not None:
+        listed = asked if isinstance(asked, list) else [asked]
+        keys["confidence"] = [{"ask": one} if isinstance(one, str) else one for one in listed]
     if isinstance(keys.get("variants"), list):
         keys["variants"] = [_expand_variant(one, keys.get("prompt")) for one in keys["variants"]]
     return keys
