@@ -31,10 +31,16 @@ def _environment() -> ImmutableSandboxedEnvironment:
     # A final newline goes (a YAML block always ends in one); every other character stays.
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=False, autoescape=False)
     environment.filters["fromjson"] = json.loads  # columns of CSV files that hold a message or a list
+    environment.filters["regex_replace"] = _regex_replace
     environment.filters["column"] = pass_context(_column)
     environment.filters["fromliteral"] = ast.literal_eval  # the same as Python writes it: a list that was turned into text
     environment.filters |= {kind: _media_filter(kind) for kind in MEDIA_FILTERS}
     return environment
+
+
+def _regex_replace(text: str, pattern: str, replacement: str) -> str:
+    """Every match of a regular expression replaced, as Python's `re.sub` does."""
+    return re.sub(pattern, replacement, text)
 
 
 def _media_filter(kind: MediaKind) -> Callable[..., str]:

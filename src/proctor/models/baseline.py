@@ -68,6 +68,9 @@ class BaselineModel(Model):
         request = ask.request
         if isinstance(request, Likelihood):
             texts = request.continuations
+            if len(texts) == 1 and len(request.prompts) > 1:  # the choices stand in the prompts
+                picked = self._choice(ask, len(request.prompts))
+                return Response(loglikelihoods=tuple((-1.0 if place == picked else -2.0,) for place in range(len(request.prompts))))
             chosen = self._choice(ask, len(texts)) if len(texts) > 1 else None
             return _likelihoods(texts, len(request.prompts), chosen)
         if isinstance(request, Rank):

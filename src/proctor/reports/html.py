@@ -253,15 +253,18 @@ def _choices(request: dict[str, Any], loglikelihoods: Any) -> list[tuple[str, st
     """(continuation, log-likelihood, whether it is the likeliest) of a likelihood request; at most 20."""
     if not loglikelihoods or not request.get("continuations"):
         return []
-    numbers = list(loglikelihoods[0])
+    texts, numbers = request["continuations"], list(loglikelihoods[0])
+    if len(texts) == 1 and len(loglikelihoods) > 1:  # the choices stand in the question
+        texts, numbers = list("ABCDEFGHIJKLMNOPQRSTUVWXYZ"), [row[0] for row in loglikelihoods]
     best = max(numbers)
-    pairs = zip(request["continuations"], numbers, strict=False)
+    pairs = zip(texts, numbers, strict=False)
     return [(shortened(str(choice), 500)[0], f"{number:.4g}", number == best) for choice, number in list(pairs)[:20]]
 
 
 def _expected(target: Any, request: dict[str, Any], result: TaskResult) -> Any:
     """The target; of multiple choice, the right choices as the model was asked for them."""
-    choices = request.get("continuations") or list("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    choices = request.get("continuations") or []
+    choices = choices if len(choices) > 1 else list("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
     if (result.protocol.get("response") or {}).get("kind") != "choice":
         return target
     try:

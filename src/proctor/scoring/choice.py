@@ -20,7 +20,8 @@ def normalised(
     """What choices are compared by.
 
     Args:
-        loglikelihoods: prompts × continuations, as in `Response`.
+        loglikelihoods: prompts × continuations, as in `Response`. Where the choices stand in the question, there is a prompt for each and
+            one continuation.
         continuations: their texts, without the delimiter before them.
         token_counts: tokens of each; needed for `token`.
         normalise: `none`: the log-likelihood; divided by the number of characters (`char`; lm-eval's acc_norm), of UTF-8 bytes (`byte`)
@@ -31,7 +32,7 @@ def normalised(
     """
     if not loglikelihoods or any(len(row) != len(continuations) for row in loglikelihoods):
         raise ModelError(f"expected log-likelihoods of {len(continuations)} continuations, found {[len(row) for row in loglikelihoods]}")
-    first = loglikelihoods[0]
+    first = loglikelihoods[0] if len(continuations) > 1 else [row[0] for row in loglikelihoods]
     if normalise == "none":
         return list(first)
     if normalise == "unconditional":
@@ -93,11 +94,19 @@ def _accuracy(answer: str, item: Item) -> Measured:
 
 
 class GeneratedChoice(Scorer):
-    """`choice` where the model writes its answer: `acc`, whether the letter it settles on is that of a right choice."""
+    """`choice` where the model writes its answer: `acc`, whether the letter it settles on is that of a right choice.
+
+    Args:
+        main: `acc` is all there is here, whichever is named.
+    """
 
     name = "choice"
     metrics = (Metric("acc"),)
     default_extract = ("letter",)
+    late_options = frozenset({"main"})
+
+    def __init__(self, *, main: Literal["acc", "p_true"] = "acc") -> None:
+        del main
 
     def check(self, item: Item) -> str | None:
         return _complaint(item)
@@ -167,10 +176,17 @@ class Choice(Scorer):
 
     `p_true` is the softmax over what the choices are compared by (`response.normalise`), summed over the right choices. Where a
     normalisation divides by length it is no probability of the model's, but still rises with the model's preference.
+
+    Args:
+        main: the main metric.
     """
 
     name = "choice"
-    metrics = (Metric("acc"), Metric("p_true"))
+    late_options = frozenset({"main"})
+
+    def __init__(self, *, main: Literal["acc", "p_true"] = "acc") -> None:
+        both = (Metric("acc"), Metric("p_true"))
+        self.metrics = both if main == "acc" else both[::-1]
 
     def check(self, item: Item) -> str | None:
         return _complaint(item)

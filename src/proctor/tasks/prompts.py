@@ -16,6 +16,8 @@ from proctor.template import Template
 from proctor.types import PLACE, Generate, Item, Likelihood, Message, Prompt, Rank, Request
 
 OWN_NAMES = ("choices", "letters", "options")  # what a template sees beside the row's columns
+CHOICE = "choice"  # one of them, seen where each is put into the question or the continuation
+GAP = "____"  # what stands in its place where the model is asked to fill it
 EXAMPLE_CHARACTERS = 1 << 24  # of rendered examples that are kept; a few examples go before many items
 _SEED_RANGE = 2**31  # what every provider takes as a seed
 
@@ -60,8 +62,14 @@ class Prompter:
         most = max(len(item.choices) for item in (*items, *pool)) if prompt.letters else 0
         if most > len(self.letters):
             raise TaskError(f"{where}: prompt.letters: {len(self.letters)} for {most} choices; give one for each")
+        self.continuation = (
+            Template(spec.response.continuation, f"{where}: response.continuation") if spec.response.continuation is not None else None
+        )
+        # Whether the question holds the choice: then what follows is the same for all choices, and is compared after each.
+        self.holds_choice = CHOICE in self.template.names and CHOICE not in items[0].fields
+        self._check_continuation(where)
         self.instruction = Template(prompt.instruction, f"{where}: prompt.instruction") if prompt.instruction is not None else None
-        for template in (self.template, self.prefill, self.system, self.answer, self.instruction):
+        for template in (self.template, self.prefill, self.system, self.answer, self.instruction, self.continuation):
             if template is not None:
                 self._check_names(template, items[0])
                 if template.media and template is not self.template:
@@ -79,12 +87,15 @@ class Prompter:
         """What a model is asked for `item`; the epoch matters only to the seed of sampled answers."""
         if self.spec.response.kind == "rank":
             return self._rank(item)
-        prompt = self._prompt(item)
         response = self.spec.response
+        if self.holds_choice and response.by == "text":
+            prompts = tuple(self._prompt(item, choice) for choice in item.choices)
+            return Likelihood(prompts, self._same_continuation(item))
+        prompt = self._prompt(item)
         if response.kind == "perplexity":
             return Likelihood((prompt,), (str(item.target),))
         if response.kind == "choice" and response.by != "generate":
-            texts = self.letters[: len(item.choices)] if response.by == "letter" else item.choices
+            texts = self.letters[: len(item.choices)] if response.by == "letter" else self._continuations(item)
             unconditional = (Prompt(),) if response.normalise == "unconditional" else ()
             return Likelihood((prompt, *unconditional), texts)
         sampled = response.temperature > 0
@@ -97,15 +108,49 @@ class Prompter:
             self.question(item), self.corpus, instruction, self.spec.prompt.delimiter, candidates(self.spec, item), self.spec.response.top_k
         )
 
-    def question(self, item: Item) -> str:
+    def _continuations(self, item: Item) -> tuple[str, ...]:
+        """What is scored after the question, for each choice."""
+        if self.continuation is None:
+            return item.choices
+        return tuple(self._show(self.continuation, item, None, choice) for choice in item.choices)
+
+    def _same_continuation(self, item: Item) -> tuple[str]:
+        """What is scored after each choice. Raises `TaskError` where it is not one text."""
+        texts = set(self._continuations(item))
+        if len(texts) != 1 or texts == {""}:
+            raise TaskError(
+                f"task '{self.spec.task}': response.continuation: item '{item.id}': the question holds the choice, so that what follows "
+                f"must be the same text for all choices, and not empty; it is {' and '.join(repr(text) for text in sorted(texts)):.120}"
+            )
+        return (texts.pop(),)
+
+    def _check_continuation(self, where: str) -> None:
+        response = self.spec.response
+        chooses = response.kind == "choice"
+        if self.continuation is not None and not (chooses and response.by in ("text", "generate")):
+            raise TaskError(f"{where}: response.continuation: belongs to kind: choice with by: text")
+        if self.holds_choice and chooses and response.by != "generate":
+            if response.by != "text" or self.continuation is None:
+                raise TaskError(
+                    f"{where}: prompt.template: it names 'choice', which is no column; to compare what follows each choice give by: text "
+                    "and response.continuation"
+                )
+            if response.normalise != "none" or self.spec.prompt.prefill:
+                raise TaskError(f"{where}: prompt.template: where it names 'choice' there is neither response.normalise nor prompt.prefill")
+
+    def question(self, item: Item, choice: str | None = None) -> str:
         """The rendered question of an item, without examples; where it shows objects, with marks that are told apart by what they show.
+
+        Args:
+            item: the item.
+            choice: what stands in the place of `choice`; None: a gap.
 
         Raises:
             TaskError: a template that fails on the item.
             DataError: an object that cannot be shown.
         """
         try:
-            return self._show(self.template, item, self._store)
+            return self._show(self.template, item, self._store, GAP if choice is None else choice)
         except MediaProblemError as error:
             raise located(error, item, self._where) from None
 
@@ -116,9 +161,9 @@ class Prompter:
         self._store.shown.clear()
         return self._store.content(item, self.question(item))
 
-    def _prompt(self, item: Item) -> Prompt:
+    def _prompt(self, item: Item, choice: str | None = None) -> Prompt:
         spec = self.spec.prompt
-        question = self.question(item)
+        question = self.question(item, choice)
         turns: list[Message] = []
         for example in self.shots.of(item, question) if self.shots else ():
             turns += self._example(example)
@@ -160,7 +205,8 @@ class Prompter:
         if turns is None:
             prefill = self._show(self.prefill, example)
             answer = prefill + _glue(prefill, self.spec.prompt.delimiter) + self.example_answer(example)
-            turns = (Message("user", self.question(example)), Message("assistant", answer))
+            right = self._right_choice(example) if self.holds_choice and self.spec.response.by == "text" else None
+            turns = (Message("user", self.question(example, right)), Message("assistant", answer))
             self._room -= len(turns[0].content) + len(answer)
             if self._room > 0:
                 self._examples[example.id] = turns
@@ -172,13 +218,17 @@ class Prompter:
             return self._show(self.answer, example)
         target = example.target[0] if isinstance(example.target, list) and example.target else example.target
         if self.spec.response.kind == "choice":
-            return example.choices[target] if self.spec.response.by == "text" else self.letters[target]
+            return self._continuations(example)[target] if self.spec.response.by == "text" else self.letters[target]
         if isinstance(target, str | int | float) and not isinstance(target, bool):
             return str(target)
         raise TaskError(
             f"task '{self.spec.task}': the target of example '{example.id}' is not a text or number; "
             "say with prompt.answer how an answer reads"
         )
+
+    def _right_choice(self, example: Item) -> str:
+        target = example.target[0] if isinstance(example.target, list) else example.target
+        return example.choices[target]
 
     def _check_names(self, template: Template, item: Item) -> None:
         """Raise `TaskError` for a name that is no column, and for one that is a column and a name of Proctor's with another meaning."""
@@ -190,7 +240,8 @@ class Prompter:
                     )
             template.check(item.fields)
             return
-        template.check({*item.fields, *OWN_NAMES})
+        sees_choice = template in (self.template, self.continuation) and self.spec.response.kind == "choice"
+        template.check({*item.fields, *OWN_NAMES, *((CHOICE,) if sees_choice else ())})
         own = self._values(item)
         for name in OWN_NAMES:
             if name in template.names and name in item.fields and not _same(item.fields[name], own[name]):
@@ -199,8 +250,11 @@ class Prompter:
                     f"{'choices' if name == 'choices' else 'lettered choices' if name == 'options' else 'letters'}; rename the column"
                 )
 
-    def _show(self, template: Template, item: Item, store: MediaStore | None = None) -> str:
-        return template.render(item.fields if template.names.isdisjoint(OWN_NAMES) else self._values(item), store)
+    def _show(self, template: Template, item: Item, store: MediaStore | None = None, choice: str | None = None) -> str:
+        values = item.fields if template.names.isdisjoint(OWN_NAMES) else self._values(item)
+        if choice is not None and CHOICE in template.names:
+            values = {CHOICE: choice, **values}
+        return template.render(values, store)
 
     def _values(self, item: Item) -> dict[str, Any]:
         """What a template sees: the row's columns and, for an item with choices, these with their letters."""

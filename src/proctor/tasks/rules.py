@@ -201,7 +201,7 @@ def _check_response(response: ResponseSpec) -> None:
                 raise KeyProblemError(("response", key), f"belongs to {to}, not to {kind}", at_key=True)
 
     if response.kind != "choice":
-        belongs(("by", "normalise"), "kind: choice", f"kind: {response.kind}")
+        belongs(("by", "normalise", "continuation"), "kind: choice", f"kind: {response.kind}")
     if response.kind == "choice" and response.by == "generate":
         belongs(("normalise",), "by: letter or by: text", "by: generate")
     if response.kind != "rank":

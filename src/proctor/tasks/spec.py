@@ -148,6 +148,8 @@ class ResponseSpec(_Spec, frozen=True):
         by: a choice is scored by the likelihood of its `letter` or of its whole `text`, or the model `generate`s the letter.
         normalise: what a choice's log-likelihood is divided by (`char`, `byte`, `token`), or `unconditional`: minus that without
             the question.
+        continuation: with `by: text`, what is scored after the question, a template that sees `choice`; default: the choice. Where the
+            question itself sees `choice`, its likelihood after each choice is compared.
         max_tokens, stop, temperature, top_p: decoding of generated text.
         epochs: how often each item is asked.
         top_k: at most so many documents are ranked.
@@ -156,6 +158,7 @@ class ResponseSpec(_Spec, frozen=True):
     kind: Literal["choice", "generate", "perplexity", "rank"] = "generate"
     by: Literal["letter", "text", "generate"] = "letter"
     normalise: Literal["none", "char", "byte", "token", "unconditional"] = "none"
+    continuation: str | None = None
     max_tokens: int = 256
     stop: list[str] = field(default_factory=list)
     temperature: float = 0.0

@@ -18,7 +18,7 @@ from proctor.tasks.lm_eval.material import Material, named
 from proctor.tasks.lm_eval.settings import LmEvalSettings, write_ref
 from proctor.tasks.spec import DataSpec, PromptSpec, ResponseSpec, TaskSpec
 from proctor.tasks.task import Task, _items_hash
-from proctor.types import Item, Request
+from proctor.types import Item, MediaKind, Request
 
 FORMAT = 1  # raised when the same task file would be asked or scored differently by a new Proctor
 _SEED_RANGE = 2**31
@@ -67,6 +67,11 @@ class LmEvalTask(Task):
 
     def __repr__(self) -> str:
         return f"LmEvalTask({self.name!r})"
+
+    @property
+    def media(self) -> frozenset[MediaKind]:
+        """None: tasks that show objects are not read."""
+        return frozenset()
 
     @property
     def needs_likelihood(self) -> bool:
