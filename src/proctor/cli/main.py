@@ -23,6 +23,7 @@ VERBS = {
     "compare": "Compare models with a baseline on the same items; a gate for CI.",
     "power": "How many items it takes to see a difference.",
     "profile": "Strengths and weaknesses of one model.",
+    "heatmap": "Scores over two properties of the items, such as length and depth.",
     "judges": "How far judges can be trusted: agreement, and what sways them.",
     "report": "Write the results as a page that opens from disk.",
     "rescore": "Score the kept answers of a run anew.",

@@ -27,6 +27,7 @@ from proctor.types import STATES
 from proctor.visible import shortened, visible
 
 Attempts = Callable[[str, str, int], list[dict[str, Any]]]
+Maps = Callable[[str, TaskResult], list[dict[str, Any]]]
 SAMPLES = 5  # attempts shown of each task and model
 LONGEST = 3_000  # characters shown of one text
 PROMPT = 9_000  # characters shown of one prompt
@@ -64,7 +65,9 @@ class Bar(Struct, frozen=True):
     remark: str = ""
 
 
-def write_report(boards: Sequence[Board], manifests: Iterable[Manifest], attempts: Attempts | None, out: Path) -> list[Path]:
+def write_report(
+    boards: Sequence[Board], manifests: Iterable[Manifest], attempts: Attempts | None, out: Path, maps: Maps | None = None
+) -> list[Path]:
     """Write `index.html` into the folder `out`.
 
     Args:
@@ -72,6 +75,7 @@ def write_report(boards: Sequence[Board], manifests: Iterable[Manifest], attempt
         manifests: the runs they come from.
         attempts: (run id, task, limit) -> up to `limit` attempts of the task, as rows of `attempts.parquet`; None shows no samples.
         out: made where it does not exist.
+        maps: (run id, task's result) -> heat maps to draw (see `heat_maps.page_maps`); None draws none.
 
     Returns:
         the files written.
@@ -107,7 +111,7 @@ def write_report(boards: Sequence[Board], manifests: Iterable[Manifest], attempt
     page = environment.get_template("index.html").render(
         style=Markup(style),  # noqa: S704 (ours, not foreign)
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-        boards=[_board(board, by_id, attempts) for board in boards],
+        boards=[_board(board, by_id, attempts, maps) for board in boards],
         newest=_date(max((run.finished_at or run.started_at for run in runs), default=None)),
         models=len({run.fingerprint for run in runs}),
     )
@@ -122,7 +126,7 @@ def write_report(boards: Sequence[Board], manifests: Iterable[Manifest], attempt
     return [path]
 
 
-def _board(board: Board, runs: dict[tuple[str, str], Manifest], attempts: Attempts | None) -> dict[str, Any]:
+def _board(board: Board, runs: dict[tuple[str, str], Manifest], attempts: Attempts | None, maps: Maps | None) -> dict[str, Any]:
     parts = [part(board, row) for row in board.rows]
     return {
         "board": board,
@@ -130,7 +134,7 @@ def _board(board: Board, runs: dict[tuple[str, str], Manifest], attempts: Attemp
         "composites": _bars([_composite(row) for row in board.rows]),
         "remarks": list(filter(None, [unranked_note(board), shared_note(board), front_note(board)])),
         "totals": _totals(board.rows),
-        "models": [_model(one, runs[board.suite_hash, one.row.run], attempts) for one in parts],
+        "models": [_model(one, runs[board.suite_hash, one.row.run], attempts, maps) for one in parts],
     }
 
 
@@ -144,7 +148,7 @@ def _totals(rows: Sequence[Row]) -> list[tuple[str, list[str]]]:
     return [(name, cells) for name, cells in shown if any(cell != text.ABSENT for cell in cells)]
 
 
-def _model(of: Part, run: Manifest, attempts: Attempts | None) -> dict[str, Any]:
+def _model(of: Part, run: Manifest, attempts: Attempts | None, maps: Maps | None) -> dict[str, Any]:
     intervals = {name: corrected_interval(result) for name, result in of.row.tasks.items()}
     scores = {}
     for standing in of.standings.standings:
@@ -158,6 +162,7 @@ def _model(of: Part, run: Manifest, attempts: Attempts | None) -> dict[str, Any]
         "words": words(of),
         "bars": _bars(list(scores.values())),
         "groups": [(title, _bars([_mean(mean, scores) for mean in means])) for title, means in groups if means],
+        "maps": [one for task, result in of.row.tasks.items() for one in maps(of.row.runs[task], result)] if maps else [],
         "samples": _samples(of.row, attempts) if attempts else [],
     }
 
@@ -214,6 +219,7 @@ def _attempt(row: dict[str, Any], result: TaskResult) -> dict[str, Any]:
     texts = [
         ("expected", _expected(row.get("target"), request, result)),
         ("answer", row.get("answer")),
+        ("found", ", ".join(str(one["id"]) for one in (row.get("ranking") or [])[:10])),
         ("reason", row.get("reason")),
         ("error", row.get("error")),
     ]
@@ -233,6 +239,9 @@ def _attempt(row: dict[str, Any], result: TaskResult) -> dict[str, Any]:
 
 def _turns(request: dict[str, Any]) -> list[tuple[str, str, str]]:
     """(role, text, note) of the prompt's turns; the last ones where the whole is too long."""
+    if request.get("kind") == "rank":
+        asked = [("instruction", request.get("instruction")), ("query", request.get("query"))]
+        return [(role, *shortened(str(content), LONGEST)) for role, content in asked if content]
     prompts = request.get("prompts") or [request.get("prompt")]
     prompt = prompts[0] if isinstance(prompts[0], dict) else {}
     turns = [(str(turn.get("role", "")), str(turn.get("content", ""))) for turn in prompt.get("messages", []) if isinstance(turn, dict)]

@@ -21,6 +21,7 @@ SCORERS = {
     "f1": "proctor.scoring.text:F1",
     "contains": "proctor.scoring.text:Contains",
     "fields": "proctor.scoring.fields:Fields",
+    "quasi_contains": "proctor.scoring.text:QuasiContains",
     "numeric": "proctor.scoring.numbers:Numeric",
     "math": "proctor.scoring.numbers:Math",
     "choice": "proctor.scoring.choice:Choice",

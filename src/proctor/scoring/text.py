@@ -136,6 +136,21 @@ class Contains(_TextScorer):
         return Measured({"contains": value}, f"without {_short(missing)}" if value < 1 else "")
 
 
+class QuasiContains(_TextScorer):
+    """Whether an accepted text occurs in the answer, both after SQuAD's normalisation (see `squad_normalise`).
+
+    This is `best_subspan_em` of Lost in the Middle (Liu et al., 2024). A target that normalises to nothing is in every answer, as there.
+    """
+
+    name = "quasi_contains"
+    metrics = (Metric("quasi_contains"),)
+
+    def measure(self, answer: str, item: Item, response: Response) -> Measured:
+        said = squad_normalise(answer)
+        right = any(squad_normalise(target) in said for target in accepted(item))
+        return Measured({"quasi_contains": float(right)}, "" if right else f"without {_short(accepted(item))}")
+
+
 def _wanted(item: Item) -> str:
     return f"expected {_short(accepted(item))}"
 

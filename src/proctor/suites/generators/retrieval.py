@@ -89,7 +89,7 @@ def needle(seed: int = 1, size: int = 9) -> Iterator[Row]:
     for index in range(size):
         words, depth = WORDS[index // len(DEPTHS) % len(WORDS)], DEPTHS[index % len(DEPTHS)]
         thing, code = things[index % len(things)], str(rng.randint(1000, 9999))
-        sentences = _filler(rng, words)
+        sentences = filler(rng, words)
         before = 0
         while len(" ".join(sentences[: before + 1]).split()) <= depth * words:
             before += 1
@@ -104,7 +104,7 @@ def needle(seed: int = 1, size: int = 9) -> Iterator[Row]:
         }
 
 
-def _filler(rng: random.Random, words: int) -> list[str]:
+def filler(rng: random.Random, words: int) -> list[str]:
     """Sentences of about ten words, no two alike, `words` words in all (give or take one sentence)."""
     sentences: dict[str, None] = {}
     count = 0

@@ -22,6 +22,8 @@ from proctor.tasks.spec import DataSpec
 def read_python(spec: DataSpec, base: Path) -> tuple[Table, str]:
     """The rows that `module:function` yields when called with `args` (and `seed`, `size` where given), and their origin.
 
+    A parameter `base` gets the folder of the task file.
+
     The module is looked for beside the task file first, then among the installed ones. `sys.path` is as before afterwards, and modules
     found beside the task file do not stay imported, so that two folders may use one name.
 
@@ -37,9 +39,10 @@ def read_python(spec: DataSpec, base: Path) -> tuple[Table, str]:
         for key in ("seed", "size"):
             if getattr(spec, key) is not None:
                 arguments.setdefault(key, getattr(spec, key))
-        _check_arguments(function, arguments, label)
+        folder = {"base": str(base)} if "base" not in arguments and _takes_base(function) else {}
+        _check_arguments(function, arguments | folder, label)
         try:
-            result = function(**arguments)
+            result = function(**arguments, **folder)
             rows = list(result) if not isinstance(result, Mapping | str | bytes) and hasattr(result, "__iter__") else None
         except ProctorError:
             raise
@@ -104,6 +107,14 @@ def _beside(module_name: str, base: Path) -> ModuleType | None:
     sys.modules[name] = module  # dataclasses look their module up there
     spec.loader.exec_module(module)
     return module
+
+
+def _takes_base(function: Callable[..., Any]) -> bool:
+    """Whether it wants the task file's folder, which its paths start from."""
+    try:
+        return "base" in inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
 
 
 def _check_arguments(function: Callable[..., Any], arguments: dict[str, Any], label: str) -> None:
