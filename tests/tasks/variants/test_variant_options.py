@@ -73,6 +73,12 @@ def test_options_that_name_letters_stay_or_are_renamed(choice):
     assert renamed.fields["c"] == list(renamed.choices)
 
 
+@pytest.mark.parametrize("choice", ["Consistent when A and D are true", "P(A and B) = P(A)", "firms A and B are substitutes", "C, C++"])
+def test_letters_of_a_sentence_are_names_and_stay(choice):
+    one = item(choices=["x", "y", "z", choice], target=0)
+    assert relettered(one, ["1", "2", "3", "4"]) == one
+
+
 @pytest.mark.parametrize("choice", ["Vitamin C", "A dog", "plan B", "and", "Hepatitis A virus"])
 def test_letters_that_are_words_or_names_are_no_reference(choice):
     assert not names_letters(item(choices=["x", choice]))

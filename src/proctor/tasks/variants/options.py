@@ -21,6 +21,11 @@ _ABOVE = re.compile(r"\b(?:above|preceding|foregoing)\b|\b(?:all|none|any|both|n
 _BY_LETTER = re.compile(
     r"\b[A-J]\b\s*(?:,|and|or|nor|&|/|und|et|y|e)\s*\(?\b[A-J]\b|\b(?i:both|neither|either|only|options?|choices?)\s+\(?[A-J]\b(?!')"
 )
+# A choice that is nothing but that: "both A and B", "A, B and C only"; in a sentence a letter may be the name of something else.
+_ONLY_LETTERS = re.compile(
+    r"(?:both|neither|either|only|options?|choices?)?\s*\(?[A-J]\)?(?:(?:\s*,\s*|\s+(?:and|or|nor|&)\s+|\s+)\(?[A-J]\)?)*(?:\s+(?:only|both))?\.?",
+    re.IGNORECASE,
+)
 _PURE_COLUMN = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _LETTER = re.compile(r"\b[A-J]\b")
 
@@ -124,21 +129,25 @@ def rearranged(item: Item, order: Sequence[int], added: Sequence[str], spec: Ite
 
 
 def relettered(item: Item, letters: Sequence[str]) -> Item:
-    """The item whose options name each other by the new letters, where they do so ("both A and B" → "both 1 and 2")."""
-    if not names_letters(item):
+    """The item whose options name each other by the new letters, where they do nothing else ("both A and B" → "both 1 and 2")."""
+    if not any(_is_reference(choice) for choice in item.choices):
         return item
 
     def named(match: re.Match[str]) -> str:
         place = LETTERS.index(match[0])
         return letters[place] if place < len(item.choices) else match[0]
 
-    changed = [_LETTER.sub(named, choice) if _BY_LETTER.search(choice) else choice for choice in item.choices]
+    changed = [_LETTER.sub(named, choice) if _is_reference(choice) else choice for choice in item.choices]
     again = msgspec.structs.replace(item, choices=tuple(changed))
     fields = {
         name: changed if isinstance(value, list) and [str(one) for one in value] == list(item.choices) else value
         for name, value in item.fields.items()
     }
     return msgspec.structs.replace(again, fields=fields)
+
+
+def _is_reference(choice: str) -> bool:
+    return bool(_BY_LETTER.search(choice) and _ONLY_LETTERS.fullmatch(choice.strip()))
 
 
 def wrong_options(items: Sequence[Item]) -> list[tuple[str, str]]:
