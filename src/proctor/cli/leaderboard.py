@@ -15,14 +15,16 @@ COMPOSITES = ("chance-corrected", "macro", "size-weighted", "win-rate", "borda",
 @click.argument("suite", required=False)
 @store_option
 @format_option
-@click.option("--composite", type=click.Choice(COMPOSITES), default=COMPOSITES[0], show_default=True, help="How tasks become one number.")
+@click.option(
+    "--composite", type=click.Choice(COMPOSITES), help=f"How tasks become one number; default: as the suite says, else {COMPOSITES[0]}."
+)
 @click.option("--common", is_flag=True, help="Compare only on the tasks and items that all models share.")
 @click.option(
     "--robustness",
     is_flag=True,
     help="Say how the order changes with other composites, without each task, under random weights; and what variants change.",
 )
-def command(suite: str | None, store: Path, form: Format, composite: str, common: bool, robustness: bool) -> None:
+def command(suite: str | None, store: Path, form: Format, composite: str | None, common: bool, robustness: bool) -> None:
     """Compare the models of a store, suite by suite.
 
     Score, standard error, number of items, and what became of the attempts, per task; the composite, absent where a task is missing; and

@@ -75,10 +75,14 @@ def _benchmark(name: str, file: TaskFile) -> list[Any]:
 
 
 def _suites(where: tuple[str, ...], store: Path) -> tuple[list[str], list[list[Any]]]:
-    from proctor.tasks.load import builtin_suites, suite_spec
+    from proctor.tasks.load import benchmark_files, builtin_suites, suite_spec, task_specs
 
-    rows = [[spec.suite, len(spec.tasks), spec.title] for spec in map(suite_spec, where or builtin_suites())]
-    return ["suite", "tasks", "title"], rows
+    named = [(name, suite_spec(name)) for name in where or builtin_suites()]
+    rows = [[spec.suite, len(task_specs([name])), spec.composite, spec.title] for name, spec in named]
+    if not where:  # a benchmark of many tasks is a suite, too
+        over = {"tasks": "mean over tasks", "items": "mean over items", "groups": "mean over groups"}
+        rows += [[name, len(file.specs), over[file.specs[0].aggregate], file.title] for name, file in benchmark_files() if file.many]
+    return ["suite", "tasks", "one number", "title"], rows
 
 
 def _models(where: tuple[str, ...], store: Path) -> tuple[list[str], list[list[Any]]]:

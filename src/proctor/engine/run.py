@@ -156,6 +156,7 @@ def _begin(folder: Path, name: str, suite: Suite, fitted: Suite, model: Model, s
             run=name,
             suite=suite.name,
             suite_title=suite.title,
+            composite=suite.composite,
             suite_source=suite.source,
             suite_hash=fitted.hash,
             model=model.uri,

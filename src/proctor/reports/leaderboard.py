@@ -63,7 +63,7 @@ class Board(Struct, frozen=True):
         written: whether tasks that elsewhere in the suite choose by likelihood have their choices written here.
         any_result: per column, the result that rests on the most items, the newest of several: for what all have in common (items, chance,
             metric, weight).
-        composite: which composite is shown, one of `analysis.aggregate.COMPOSITES`.
+        composite: which composite is shown, one of `analysis.aggregate.COMPOSITES`; before `ranking.ranked`, which one the suite declares.
         common: whether only the tasks and items that all models share are shown.
         shared: how many items of each task the ranks rest on, see `analysis.ranks.shared_items`; empty before `ranking.ranked`.
     """
@@ -145,7 +145,8 @@ def _board(key: tuple[str, str], runs: list[Manifest], title: str, written: bool
     tasks = [name for name in columns.values() if name in results]
     rows = [_row(newest, labels[fingerprint], columns, tasks) for fingerprint, newest in found.items()]
     rows.sort(key=lambda row: place(row, tasks))
-    return Board(*key, title, _settings(runs), tasks, rows, written, {name: results[name] for name in tasks})
+    declared = max(runs, key=_recency).composite or DEFAULT_COMPOSITE
+    return Board(*key, title, _settings(runs), tasks, rows, written, {name: results[name] for name in tasks}, composite=declared)
 
 
 def _columns(runs: list[Manifest]) -> dict[tuple[str, str], str]:

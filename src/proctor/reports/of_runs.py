@@ -10,7 +10,6 @@ from proctor.reports import compare as comparisons
 from proctor.reports import profile as profiles
 from proctor.reports import tables
 from proctor.reports.compare_tables import Comparisons
-from proctor.reports.leaderboard import DEFAULT_COMPOSITE
 from proctor.reports.ranking import ranked_boards
 from proctor.reports.render import Format
 from proctor.results.store import Run, Store
@@ -21,7 +20,7 @@ Runs = Run | Store | Iterable[Run]
 def leaderboard(
     runs: Runs,
     format: Format = "table",  # noqa: A002 - the name of the command's option
-    composite: str = DEFAULT_COMPOSITE,
+    composite: str | None = None,
     *,
     common: bool = False,
 ) -> str:
@@ -30,13 +29,13 @@ def leaderboard(
     Args:
         runs: a run, several, or a store.
         format: `table`, `json`, `csv`, `md` or `latex`.
-        composite: one of `proctor.analysis.aggregate.COMPOSITES`.
+        composite: one of `proctor.analysis.aggregate.COMPOSITES`; default: what the suite's file says, else `chance-corrected`.
         common: whether to compare only on the tasks and items that all models share.
 
     Raises:
         UsageError: no such format or composite.
     """
-    if composite not in COMPOSITES:
+    if composite is not None and composite not in COMPOSITES:
         raise UsageError(f"no composite '{composite}'{nearest(composite, COMPOSITES) or ';'} there are: {', '.join(COMPOSITES)}")
     return tables.leaderboard(ranked_boards(_listed(runs), composite, common=common), format)
 

@@ -11,26 +11,27 @@ from proctor.analysis.aggregate import COMPOSITES
 from proctor.analysis.matrix import ScoreMatrix
 from proctor.analysis.order_robustness import OrderRobustness, order_robustness
 from proctor.analysis.ranks import ranked, shared_items
-from proctor.reports.leaderboard import DEFAULT_COMPOSITE, Board, Row, boards, place, task_column
+from proctor.reports.leaderboard import Board, Row, boards, place, task_column
 from proctor.results.item_scores import load_matrix
 from proctor.results.manifest import TaskResult
 from proctor.results.store import Run
 
 
-def ranked_boards(runs: Iterable[Run], how: str = DEFAULT_COMPOSITE, *, common: bool = False) -> list[Board]:
+def ranked_boards(runs: Iterable[Run], how: str | None = None, *, common: bool = False) -> list[Board]:
     """The boards of runs, with composites of one kind, their uncertainty from the items, and rank ranges.
 
     Args:
         runs: complete or not.
-        how: the composite, one of `COMPOSITES`.
+        how: the composite, one of `COMPOSITES`; None: the one that a board's suite declares, else the chance-corrected mean.
         common: whether to keep only the tasks and items that all models of a board share. Models without a complete run are left out then.
     """
     by_id = {run.manifest.run: run for run in runs}
     return [ranked_board(board, by_id, how, common=common) for board in boards(run.manifest for run in by_id.values())]
 
 
-def ranked_board(board: Board, runs: Mapping[str, Run], how: str = DEFAULT_COMPOSITE, *, common: bool = False) -> Board:
+def ranked_board(board: Board, runs: Mapping[str, Run], how: str | None = None, *, common: bool = False) -> Board:
     """One board, ranked; see `ranked_boards`. `runs`: by id."""
+    how = how or board.composite
     complete = [row for row in board.rows if row.state == "complete"]
     if not complete or not board.tasks:
         return msgspec.structs.replace(board, composite=how, common=common)

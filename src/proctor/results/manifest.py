@@ -125,6 +125,7 @@ class Manifest(Struct, kw_only=True):
         format: version of this file's format.
         run: the run's id, the name of its folder.
         suite, suite_hash: the suite and the hash over its tasks' protocols and weights.
+        composite: how the suite's file says its tasks become one number; empty where it does not.
         model: the model as named; `fingerprint` pins its weights and settings; `model_info` describes it.
         signature: one line that pins the scores; what goes in a paper.
         state: `running`, `stopped` (can be continued) or `complete` (every attempt answered or counted as failed).
@@ -146,6 +147,7 @@ class Manifest(Struct, kw_only=True):
     signature: str
     state: Literal["running", "stopped", "complete"] = "running"
     suite_title: str = ""
+    composite: str = ""
     suite_source: str = ""
     tasks: list[TaskResult] = field(default_factory=list)
     totals: dict[str, Any] = field(default_factory=dict)

@@ -213,7 +213,7 @@ def _load_one(ref: str, given: LmEvalSettings, base: Path | None = None, above: 
         known |= {group.name: list(group.tasks) for group in inner.groups}
         known |= {task.name: [task.name] for task in inner.tasks}
     groups += groups_of_suite(spec.groups, known, str(path))
-    return Suite(spec.suite, entries, title=spec.title, source=again, groups=groups)
+    return Suite(spec.suite, entries, title=spec.title, source=again, groups=groups, composite=spec.composite)
 
 
 def _load_file(path: Path, source: str, part: str, data: str | None) -> Suite:

@@ -288,11 +288,13 @@ class SuiteSpec(_Spec, frozen=True):
 
     Attributes:
         groups: name to tasks, suites or other groups of the suite that have a number together.
+        composite: how its tasks become one number where nothing else is asked for: a key of `proctor.analysis.aggregate.COMPOSITES`.
     """
 
     suite: str
     tasks: list[SuiteEntry]
     groups: dict[str, list[str]] = field(default_factory=dict)
+    composite: Literal["chance-corrected", "macro", "size-weighted", "win-rate", "borda", "geometric", "minimum"] = "chance-corrected"
     title: str = ""
     description: str = ""
     version: int = 1

@@ -65,13 +65,21 @@ class Suite:
         title: one line.
         source: what to load it from again: built-in names and paths, one a line, or `python`.
         groups: tasks that have numbers together; they change nothing else.
+        composite: how leaderboards make one number of the tasks unless asked for another; empty: the chance-corrected mean.
 
     Raises:
         TaskError: no tasks, or two of one name.
     """
 
     def __init__(
-        self, name: str, entries: list[Weighted], *, title: str = "", source: str = "python", groups: Sequence[Group] = ()
+        self,
+        name: str,
+        entries: list[Weighted],
+        *,
+        title: str = "",
+        source: str = "python",
+        groups: Sequence[Group] = (),
+        composite: str = "",
     ) -> None:
         if not entries:
             raise TaskError(f"suite '{name}' has no tasks")
@@ -85,6 +93,7 @@ class Suite:
         self.title = title
         self.source = source
         self.groups = tuple(groups)
+        self.composite = composite
 
     def __repr__(self) -> str:
         return f"Suite({self.name!r}, {len(self.entries)} tasks, {sum(len(task.items) for task in self.tasks)} items)"
@@ -102,4 +111,4 @@ class Suite:
     def with_tasks(self, tasks: list[Task]) -> Suite:
         """The same suite with its tasks replaced one by one."""
         entries = [Weighted(task, entry.weight) for task, entry in zip(tasks, self.entries, strict=True)]
-        return Suite(self.name, entries, title=self.title, source=self.source, groups=self.groups)
+        return Suite(self.name, entries, title=self.title, source=self.source, groups=self.groups, composite=self.composite)

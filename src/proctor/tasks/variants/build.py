@@ -72,7 +72,14 @@ def with_variants(suite: Suite, names: Sequence[str]) -> Suite:
     if not made:
         raise TaskError(f"{suite.name}: none of the variants {', '.join(names)} fits any of its tasks")
     listed = ",".join(names)
-    return Suite(f"{suite.name}@{listed}", entries, title=suite.title, source=_sources(suite.source, listed), groups=suite.groups)
+    return Suite(
+        f"{suite.name}@{listed}",
+        entries,
+        title=suite.title,
+        source=_sources(suite.source, listed),
+        groups=suite.groups,
+        composite=suite.composite,
+    )
 
 
 def _sources(source: str, listed: str) -> str:
