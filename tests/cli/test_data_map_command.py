@@ -24,6 +24,7 @@ def test_a_run_remembers_its_map(tmp_path, monkeypatch, type_in):
     assert shown["item"]["fields"]["q"] == "cells?"
     out = type_in("run", "exam.yaml", "-m", "baseline:random", "--data", "maps/map.yaml", "--out", "store")
     assert "2 tasks, 2 items" in out  # the row of the whole file is none
+    assert [line.split()[-1] for line in out.splitlines() if line.startswith(("composite  ", "exam  "))] == ["2", "2"]
     manifest = json.loads(next((tmp_path / "store").glob("*/manifest.json")).read_text())
     assert manifest["suite_source"] == "exam.yaml?data=maps/map.yaml"
     assert load_suite(manifest["suite_source"]).hash == manifest["suite_hash"]

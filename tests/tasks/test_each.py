@@ -195,3 +195,12 @@ def test_keys_of_the_prompt_that_are_no_templates_take_values(tmp_path):
         "prompt: {template: '{{ q }}', delimiter: '{{ glue }}'}\nscoring: [f1, {exact_match: {}}]\n"
     )
     assert [task.spec.prompt.delimiter for task in load_suite(tmp_path / "lang.yaml").tasks] == [" ", "-"]
+
+
+def test_a_condition_sees_the_values(tmp_path):
+    (tmp_path / "far.yaml").write_text(
+        "task: far\neach: [{side: east, codes: [[a, b]]}, {side: west, codes: [[c]]}]\n"
+        "data: {files: r.csv, where: \"{{ code in codes and q != '' }}\"}\nprompt: '{{ q }}'\nscoring: f1\n"
+    )
+    (tmp_path / "r.csv").write_text("code,q,target\na,1,x\nb,,x\nc,3,x\nd,4,x\n")
+    assert [[item.fields["q"] for item in task.items] for task in load_suite(tmp_path / "far.yaml").tasks] == [["1"], ["3"]]

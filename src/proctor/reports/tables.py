@@ -97,7 +97,7 @@ def _score(row: Row, task: str) -> str:
 def _one_model(board: Board) -> Table:
     row = board.rows[0]
     total = composite_text(board, row)
-    rows = [["composite", total, "", items_text(result.items for result in row.tasks.values()), ""]]
+    rows = [["composite", total, "", items_text(result.items for result in row.tasks.values() if result.source != "group"), ""]]
     for task, result in row.tasks.items():
         states = states_text(result.states, result.attempts)
         rows.append([task_label(board, task), score_text(result.main), chance_text(result), items_text([result.items]), states])

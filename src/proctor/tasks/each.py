@@ -114,7 +114,8 @@ def with_values(keys: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str,
         elif key == "task":
             made[key] = str(_put(value, texts, (key,)))
         elif key == "data" and isinstance(value, Mapping):
-            made[key] = {name: one if name == "items" else _put(one, values, (key, name)) for name, one in value.items()}
+            rows = ("items", "where") if isinstance(value.get("where"), str) else ("items",)  # a condition is over each row
+            made[key] = {name: one if name in rows else _put(one, values, (key, name)) for name, one in value.items()}
         elif key == "data" and isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
             made[key] = value  # the rows themselves
         else:

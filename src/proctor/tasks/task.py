@@ -82,7 +82,7 @@ class Task:
         return task
 
     def _load(self, spec: TaskSpec, base: Path, source: str, where: str, data: str | None = None) -> None:
-        rows = read_rows(spec.data, base, where, data)
+        rows = read_rows(spec.data, base, where, data, spec.each if isinstance(spec.each, dict) else None)
         rows.rows = narrowed(rows.rows, spec, where)
         rows.shots = None if rows.shots is None else narrowed(rows.shots, spec, where)
         corpus = None

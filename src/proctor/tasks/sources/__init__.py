@@ -78,7 +78,7 @@ class Rows(Struct):
         return f"{table.name} line {table.lines[at]}" if table.lines is not None else f"{table.name} row {at + 1}"
 
 
-def read_rows(spec: DataSpec, base: Path, where: str, data: str | None = None) -> Rows:
+def read_rows(spec: DataSpec, base: Path, where: str, data: str | None = None, values: Mapping[str, Any] | None = None) -> Rows:
     """The rows that a task's `data` names.
 
     Args:
@@ -86,6 +86,7 @@ def read_rows(spec: DataSpec, base: Path, where: str, data: str | None = None) -
         base: folder that relative paths start from.
         where: the task file (or task) as messages name it.
         data: the file that says where data sets of the hub lie on this machine (`data_map.py`); None: there is none.
+        values: of the task file's `each`; a condition sees them, after the row's columns.
 
     Raises:
         DataError: what is named does not exist or cannot be read.
@@ -94,8 +95,8 @@ def read_rows(spec: DataSpec, base: Path, where: str, data: str | None = None) -
     try:
         tables, shots, origin = _read(spec, base, data)
         if spec.where:
-            tables = [_those(table, spec.where) for table in tables]
-            shots = _those(Table("data.shots", shots), spec.where).rows if shots is not None else None
+            tables = [_those(table, spec.where, values or {}) for table in tables]
+            shots = _those(Table("data.shots", shots), spec.where, values or {}).rows if shots is not None else None
             origin = f"{origin}, where {_condition(spec.where)}"
     except DataError as error:
         raise DataError(f"{where}: {error}") from None
@@ -134,20 +135,21 @@ def _condition(where: Mapping[str, Any] | str) -> str:
     return " and ".join(f"{column} is {_listed(value)}" for column, value in where.items())
 
 
-def _those(table: Table, where: Mapping[str, Any] | str) -> Table:
+def _those(table: Table, where: Mapping[str, Any] | str, values: Mapping[str, Any]) -> Table:
     """The rows of a table that fulfil a condition."""
-    kept = _true_for(table, where) if isinstance(where, str) else _with_values(table, where)
+    kept = _true_for(table, where, values) if isinstance(where, str) else _with_values(table, where)
     lines = None if table.lines is None else [table.lines[index] for index in kept]
     return Table(table.name, [table.rows[index] for index in kept], lines, table.folder, table.fetch)
 
 
-def _true_for(table: Table, condition: str) -> list[int]:
+def _true_for(table: Table, condition: str, values: Mapping[str, Any]) -> list[int]:
     """The places of the rows for which a template says `True`; anything but that and `False` is an error, for it is no answer."""
     template = Template(condition, "data.where")
     kept = []
     for index, row in enumerate(table.rows):
-        template.check(row)
-        said = template.render(row).strip()
+        seen = {**values, **row} if values else row
+        template.check(seen)
+        said = template.render(seen).strip()
         if said not in ("True", "False"):
             raise DataError(f"data.where: {table.name} row {index + 1}: expected True or False, the template gives {said!r:.60}")
         if said == "True":
