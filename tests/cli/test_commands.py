@@ -454,4 +454,4 @@ def test_show_and_dry_run_say_what_follows_an_answer(proctor, tmp_path):
     shown = proctor("show", str(tmp_path / "talk.yaml"))
     assert "then the user says ──\nWhy {{ answers[0] }}?\n" in shown
     planned = proctor("run", str(tmp_path / "talk.yaml"), "-m", "baseline:random", "--dry-run")
-    assert "later turns and judges of talk" in planned
+    assert "later turns, second questions and judges of talk" in planned

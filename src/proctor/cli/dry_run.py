@@ -98,7 +98,9 @@ def _print(plan: dict[str, Any]) -> None:
         tokens = [f"{task['input_tokens']:,}", f"{task['output_tokens_at_most']:,}"]
         rows.append([task["task"], str(task["items"]), str(task["requests"]), *tokens, cost])
     more = [task["task"] for task in tasks if task["depends_on_answers"]]
-    not_counted = [f"not counted, as it depends on the answers: later turns and judges of {', '.join(more)}"] if more else []
+    not_counted = (
+        [f"not counted, as it depends on the answers: later turns, second questions and judges of {', '.join(more)}"] if more else []
+    )
     print_tables(
         [
             Table(

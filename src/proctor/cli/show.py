@@ -100,6 +100,9 @@ def _print(task: Any, item: Any, request: Any, preview: Any) -> None:
         heading("then the user says")
         for text in said if isinstance(said, list) else item.fields.get(said, [f"what {said} returns"]):
             body(text)
+    if task.second is not None:
+        heading("and is asked about its answer")
+        body(", ".join(one.ask for one in task.spec.confidence))
     heading("what it is asked for")
     if isinstance(request, Generate):
         stops = f", stops at {', '.join(map(repr, request.stop))}" if request.stop else ""

@@ -130,6 +130,8 @@ def expand_task(task: Mapping[str, Any]) -> dict[str, Any]:
     if asked is not None:
         listed = asked if isinstance(asked, list) else [asked]
         keys["confidence"] = [{"ask": one} if isinstance(one, str) else one for one in listed]
+    if isinstance(keys.get("variants"), Mapping):
+        keys["variants"] = [keys["variants"]]
     if isinstance(keys.get("variants"), list):
         keys["variants"] = [_expand_variant(one, keys.get("prompt")) for one in keys["variants"]]
     return keys
