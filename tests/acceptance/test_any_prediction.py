@@ -10,6 +10,7 @@ from pathlib import Path
 import jiwer
 import numpy as np
 import pytest
+import sacrebleu
 import seqeval.metrics as seqeval
 from sklearn.metrics import cohen_kappa_score, f1_score, log_loss, matthews_corrcoef, roc_auc_score
 
@@ -134,6 +135,11 @@ def test_quality(scored):
 def test_the_others(scored):
     rows = [{"id": 1, "text": "a b", "spans": [[0, 1, "Process"]]}, {"id": 2, "text": "c", "spans": [[0, 1, "Task"]]}]
     assert scored("keyphrases", rows, {1: [[0, 1, "Process"]], 2: [[0, 1, "Process"]]})["keyphrases"]["span_f1"][0] == 0.5
+    rows = [{"id": place, "source": "Zin", "reference": f"the cat sat on mat number {place}"} for place in range(4)]
+    said = {place: f"the cat sat on a mat number {place}" for place in range(4)}
+    found = scored("translation", rows, said)["translation"]
+    expected = sacrebleu.corpus_bleu([*said.values()], [[row["reference"] for row in rows]]).score
+    assert value(found, "bleu") == pytest.approx(expected)
     truth = ["Nobody's here!", "to be or not"]
     rows = [{"id": place, "transcript": one} for place, one in enumerate(truth)]
     found = scored("speech", rows, {0: "nobodys there", 1: "to bee not"})["speech"]

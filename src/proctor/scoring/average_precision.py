@@ -67,7 +67,8 @@ def mean_precision(images: Sequence[Image], clusters: NDArray[np.int64] | None =
     groups = int(codes.max()) + 1 if len(codes) else 0
     weights = np.ones((1, len(images)))
     if groups > 1:
-        drawn = np.random.default_rng(0).multinomial(groups, np.full(groups, 1 / groups), size=RESAMPLES)
+        rng = np.random.default_rng(0)
+        drawn = np.stack([np.bincount(rng.integers(0, groups, groups), minlength=groups) for _ in range(RESAMPLES)])
         weights = np.concatenate([weights, drawn[:, codes]])
     found: dict[str, Found] = {}
     for size, of_size in matched.items():

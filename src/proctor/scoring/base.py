@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -143,4 +144,5 @@ def cluster_numbers(columns: Columns, kept: NDArray[np.bool_]) -> NDArray[np.int
 
     if not columns.clusters:
         return None
-    return np.unique(np.asarray(columns.clusters, dtype=object)[kept], return_inverse=True)[1].astype(np.int64)
+    seen: dict[str, int] = {}
+    return np.array([seen.setdefault(name, len(seen)) for name in itertools.compress(columns.clusters, kept)], dtype=np.int64)

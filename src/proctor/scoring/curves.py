@@ -91,8 +91,8 @@ def average_precision(scores: NDArray[np.float64], positive: NDArray[np.bool_], 
     drawn: list[float] = []
     block = max(1, _CELLS // len(scores))
     for start in range(0, RESAMPLES, block):
-        weights = rng.multinomial(groups, np.full(groups, 1 / groups), size=min(block, RESAMPLES - start))
-        drawn.extend(_precision_area(weights[:, codes].astype(np.float64), true, ends))
+        times = [np.bincount(rng.integers(0, groups, groups), minlength=groups) for _ in range(min(block, RESAMPLES - start))]
+        drawn.extend(_precision_area(np.stack(times)[:, codes].astype(np.float64), true, ends))
     finite = [one for one in drawn if math.isfinite(one)]
     return value, float(np.std(finite, ddof=1)) * math.sqrt(groups / (groups - 1)) if len(finite) > RESAMPLES // 2 else None
 

@@ -66,23 +66,24 @@ def _tied(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _dominated(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.int64]:
     """For each point how many others are smaller in both x and y.
 
-    By merging: at each level, a point in the right half of its block gains the points of the left half with a smaller y. Sorted by x with y
-    falling among equals, no point of the same x is to the left with a smaller y.
+    By merging: at each level, a point in the right half of its block gains the points of the left half with a smaller y. Places are by x
+    with y falling among equals, so that no point of the same x is to the left with a smaller y; the points are gone through by y, of equals
+    the rightmost first, so that only smaller ones have been met.
     """
     import numpy as np
 
     n = len(x)
-    order = np.lexsort((-y, x))
     place = np.empty(n, dtype=np.int64)
-    place[order] = np.arange(n)
+    place[np.lexsort((-y, x))] = np.arange(n)
+    by_y = np.lexsort((-place, y))
+    places = place[by_y]
     counts = np.zeros(n, dtype=np.int64)
     for level in range((n - 1).bit_length()):
-        block, left = place >> (level + 1), ((place >> level) & 1) == 0
-        # Within a block by y, the right half first among equals: only a smaller y stands before it.
-        by_y = np.lexsort((left, y, block))
-        before = np.cumsum(left[by_y])
-        starts = np.flatnonzero(np.diff(block[by_y], prepend=-1))
+        block = places >> (level + 1)
+        order = np.argsort(block, kind="stable")
+        left = ((places[order] >> level) & 1) == 0
+        before = np.cumsum(left)
+        starts = np.flatnonzero(np.diff(block[order], prepend=-1))
         before -= np.repeat(np.concatenate([[0], before[starts[1:] - 1]]), np.diff(np.append(starts, n)))
-        right = ~left[by_y]
-        counts[by_y[right]] += before[right]
+        counts[by_y[order[~left]]] += before[~left]
     return counts
