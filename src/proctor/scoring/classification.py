@@ -65,10 +65,10 @@ class Classification(Scorer):
         alone = [plain_label(label) for label in each or ()]
         if len(set(alone)) < len(alone) or "" in alone:
             raise TaskError(f"classification.each must name labels, each once, not {each}")
-        counts: Callable[[Columns], NDArray[np.float64]] = partial(_counts, always=tuple(alone))
+        sums: Callable[[Columns], NDArray[np.float64]] = partial(counts, always=tuple(alone))
 
         def over_all(name: str, value: Callable[[NDArray[np.float64]], NDArray[np.float64]], low: float = 0.0) -> Metric:
-            return Metric(name, bounds=(low, 1.0), statistics=counts, value=value)
+            return Metric(name, bounds=(low, 1.0), statistics=sums, value=value)
 
         made = {
             "accuracy": Metric("accuracy"),
@@ -83,7 +83,7 @@ class Classification(Scorer):
         self.metrics = (
             made[main],
             *(made[name] for name in _ORDER if name != main),
-            # The labels of `each` are the first classes: see `_counts`.
+            # The labels of `each` are the first classes: see `counts`.
             *(over_all(f"f1_{label}", partial(one_f1, place=place)) for place, label in enumerate(each or ())),
         )
 
@@ -128,7 +128,7 @@ def _pairs(columns: Columns) -> list[tuple[Any, Any]]:
     return pairs
 
 
-def _counts(columns: Columns, always: tuple[str, ...] = ()) -> NDArray[np.float64]:
+def counts(columns: Columns, always: tuple[str, ...] = ()) -> NDArray[np.float64]:
     """See `confusion_rows`. Of choices a class may be predicted that is never right; a label that is never right is no class."""
     pairs = _pairs(columns)
     known = {true for true, _ in pairs} | ({said for _, said in pairs if said is not None} if "expected" in columns.values else set())

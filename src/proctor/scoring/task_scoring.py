@@ -225,7 +225,7 @@ class TaskScoring:
         if first.answer is None:
             why = f"no answer found by: {self._parts[0].extractor}" if text is not None else "the thinking never ended"
             reasons.insert(0, why if (last.text or "").strip() else "the response is empty")
-        return Score(_state(first, text or "", last), values, first.answer, "; ".join(filter(None, reasons)))
+        return Score(state_of(first, text or "", last), values, first.answer, "; ".join(filter(None, reasons)))
 
     def _refused(self, item: Item, response: Response) -> dict[str, float]:
         """Values where the provider refused the last turn: of the conversation before it where a scorer looks at that."""
@@ -242,7 +242,7 @@ class TaskScoring:
         return values
 
 
-def _state(found: Extraction, text: str, response: Response) -> State:
+def state_of(found: Extraction, text: str, response: Response) -> State:
     if found.answer is None and looks_refused(text):
         return "refused"
     if response.finish == "length" and (found.answer is None or found.needs_end):

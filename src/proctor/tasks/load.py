@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 from msgspec.structs import replace
 
 from proctor.errors import TaskError, UsageError, nearest
+from proctor.tasks.bigbench.ref import is_ref as is_bigbench
 from proctor.tasks.each import by_group
 from proctor.tasks.grouping import groups_of_file, groups_of_suite, weighted
 from proctor.tasks.lm_eval.settings import LmEvalSettings, is_ref
@@ -40,7 +41,7 @@ def builtin_benchmarks() -> list[str]:
 
 
 def load_task(ref: str | Path, lm_eval: LmEvalSettings | None = None, *, data: str | Path | None = None) -> Task:
-    """A task by built-in name, path, `FILE/NAME` of a file with several, `beir:FOLDER` or `lm-eval:NAME`; `TASK@VARIANT` is its variant.
+    """A task by built-in name, path, `FILE/NAME` of a file with several, `beir:`, `bigbench:` or `lm-eval:`; `TASK@VARIANT`: a variant.
 
     Args:
         ref: the name.
@@ -56,6 +57,10 @@ def load_task(ref: str | Path, lm_eval: LmEvalSettings | None = None, *, data: s
         from proctor.tasks.lm_eval.suite import load_task as load_lm_eval
 
         return load_lm_eval(name, given)
+    if is_bigbench(name):
+        from proctor.tasks.bigbench.suite import load_task as load_bigbench
+
+        return load_bigbench(name)
     if name.startswith(BEIR):
         return _beir(name)
     plain, names = _variants(name)
@@ -125,6 +130,11 @@ def task_specs(refs: Sequence[str]) -> list[tuple[str, TaskSpec]]:
     for ref in refs:
         if is_ref(ref):
             raise UsageError(f"{ref}: the tasks of lm-evaluation-harness are listed by: proctor list tasks lm-eval")
+        if is_bigbench(ref):
+            from proctor.tasks.bigbench.suite import load_suite as load_bigbench
+
+            found += [(task.source, task.spec) for task in load_bigbench(ref).tasks]
+            continue
         if ref.startswith(BEIR):
             found.append((ref, _beir_spec(ref)[0]))
             continue
@@ -164,7 +174,8 @@ def _files(path: Path, source: str, part: str = "", above: tuple[Path, ...] = ()
         return [(one, str(one), "") for one in files]
     if _is_suite(path):
         above = _deeper(path, above)
-        listed = [entry.task.partition("?data=")[0] for entry in read_yaml(path, SuiteSpec, "suite").tasks if not is_ref(entry.task)]
+        entries = [entry.task for entry in read_yaml(path, SuiteSpec, "suite").tasks]
+        listed = [one.partition("?data=")[0] for one in entries if not is_ref(one) and not is_bigbench(one)]
         return [file for task in listed for file in _files(*_locate(task, path.parent), above)]
     return [(path, source, part)]
 
@@ -182,6 +193,10 @@ def _load_one(ref: str, given: LmEvalSettings, base: Path | None = None, above: 
         from proctor.tasks.lm_eval.suite import load_suite as load_lm_eval
 
         return load_lm_eval(ref, given, base)
+    if is_bigbench(ref):
+        from proctor.tasks.bigbench.suite import load_suite as load_bigbench
+
+        return load_bigbench(ref, base)
     if ref.startswith(BEIR):
         task = _beir(ref)
         return Suite(task.name, [Weighted(task)], title=task.spec.title, source=ref)

@@ -242,9 +242,8 @@ class Prompter:
             return
         sees_choice = template in (self.template, self.continuation) and self.spec.response.kind == "choice"
         template.check({*item.fields, *OWN_NAMES, *((CHOICE,) if sees_choice else ())})
-        own = self._values(item)
         for name in OWN_NAMES:
-            if name in template.names and name in item.fields and not _same(item.fields[name], own[name]):
+            if name in template.names and name in item.fields and not _same(item.fields[name], self._values(item)[name]):
                 raise TaskError(
                     f"{template.where}: '{name}' is a column of the data and also Proctor's name for the item's "
                     f"{'choices' if name == 'choices' else 'lettered choices' if name == 'options' else 'letters'}; rename the column"

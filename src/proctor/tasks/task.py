@@ -28,7 +28,7 @@ from proctor.template import Template
 from proctor.types import Corpus, Item, MediaKind, Request, Response, Step
 
 PROTOCOL_FORMAT = 1  # raised when the same task file would be asked or scored differently by a new Proctor
-_LETTER_ONLY = "Answer with the letter of the right choice only."
+LETTER_ONLY = "Answer with the letter of the right choice only."
 _SYMBOL_ONLY = "Answer with what stands before the right choice only."
 
 
@@ -307,7 +307,7 @@ class Task:
         template = spec.prompt.template
         if not Template(template, self.where).names & {"options"}:
             template = f"{template}\n{{{{ options }}}}".lstrip("\n")
-        only = _LETTER_ONLY if not spec.prompt.letters else _SYMBOL_ONLY
+        only = LETTER_ONLY if not spec.prompt.letters else _SYMBOL_ONLY
         prompt = msgspec.structs.replace(spec.prompt, template=f"{template}\n\n{only}", style="auto", answer=None)
         response = msgspec.structs.replace(spec.response, by="generate", normalise="none")
         return self._with(msgspec.structs.replace(spec, prompt=prompt, response=response), self.items)

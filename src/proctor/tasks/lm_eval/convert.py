@@ -8,16 +8,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from proctor.errors import DataError, TaskError
-from proctor.tasks.items import LETTERS
 from proctor.tasks.lm_eval.yaml_files import FunctionRef
-from proctor.tasks.task import Task
-from proctor.tasks.yaml_file import task_spec_from_mapping
 from proctor.types import Item
 
 if TYPE_CHECKING:
     from proctor.tasks.lm_eval.task import LmEvalTask
-
-_LETTER_ONLY = "Answer with the letter of the right choice only."
 
 
 def convert(task: LmEvalTask, folder: Path) -> tuple[list[Path], list[str]]:
@@ -46,38 +41,6 @@ def convert(task: LmEvalTask, folder: Path) -> tuple[list[Path], list[str]]:
         written.append(folder / f"{name}-examples.jsonl")
         written[2].write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in examples))
     return written, notes
-
-
-def as_written_choice(task: LmEvalTask) -> Task:
-    """Multiple choice as a question with lettered choices, of which a model writes the letter."""
-    letters = list(LETTERS)
-    bare = all(list(item.choices) == letters[: len(item.choices)] for item in task.items)  # the prompt itself lists what they stand for
-    rows = []
-    for item in task.items:
-        if item.target == -100 or not item.choices:
-            raise TaskError(
-                f"task '{task.name}': no choice of item '{item.id}' is right, so no letter is; leave the task out for this model"
-            )
-        request = task.request(item)
-        messages = request.prompts[0].messages if hasattr(request, "prompts") else ()
-        question = "\n\n".join(message.content for message in messages)
-        rows.append({"id": item.id, "question": question, "choices": list(item.choices), "target": item.target})
-    template = "{{ question }}" if bare else "{{ question }}\n{{ options }}"
-    spec = task_spec_from_mapping(
-        {
-            "task": task.name,
-            "data": {"items": rows},
-            "item": {"choices": "choices", "target_as": "index"},
-            "prompt": {"template": f"{template}\n\n{_LETTER_ONLY}"},
-            "response": {"kind": "choice", "by": "generate"},
-            "version": task.spec.version,
-        },
-        task.where,
-    )
-    spec = msgspec.structs.replace(spec, title=task.spec.title, languages=[])
-    made = Task.from_spec(spec, task.base, task.source, task.where)
-    made.origin = task.origin
-    return made
 
 
 def _written(task: LmEvalTask, notes: list[str]) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:

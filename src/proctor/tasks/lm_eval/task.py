@@ -149,7 +149,7 @@ class LmEvalTask(Task):
             raise TaskError(f"task '{self.name}' needs log-likelihoods, which the model does not give; leave it out for this model")
         if self.settings.compat:
             raise TaskError(f"task '{self.name}' needs log-likelihoods in the harness's protocol; leave out --compat")
-        from proctor.tasks.lm_eval.convert import as_written_choice
+        from proctor.tasks.written_choice import as_written_choice
 
         return as_written_choice(self)
 
