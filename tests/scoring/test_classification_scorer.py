@@ -87,7 +87,10 @@ def test_main_metric_and_single_labels(task_values):
     assert found["macro_f1"] == pytest.approx(f1_score(truth, [s.upper() for s in said], average="macro"))
     with pytest.raises(TaskError, match="each once"):
         Classification(each=["a", "A"])
-    assert "positions" in Classification(each=["a"]).check(Item("1", {}, ("a", "b"), 0))
+    assert "the choices are a and b" in Classification(each=["c"]).check(Item("1", {}, ("a", "b"), 0))
+    moving = Classification(each=["a"])
+    assert moving.check(Item("1", {}, ("a", "b"), 0)) is None
+    assert "the same place" in moving.check(Item("2", {}, ("b", "a"), 0))
 
 
 def test_new_options_leave_old_protocols_alone():

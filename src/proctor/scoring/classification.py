@@ -50,7 +50,7 @@ class Classification(Scorer):
 
     Args:
         main: the main metric; default accuracy.
-        each: labels whose own F1 is reported too, as `f1_LABEL`.
+        each: labels whose own F1 is reported too, as `f1_LABEL`; of items with choices, texts of choices that are the same in all.
     """
 
     name = "classification"
@@ -80,6 +80,7 @@ class Classification(Scorer):
             "kappa": over_all("kappa", kappa, -1.0),
         }
         self._each = tuple(alone)
+        self._places: dict[str, int] | None = None  # of these labels among the choices, where there are any
         self.metrics = (
             made[main],
             *(made[name] for name in _ORDER if name != main),
@@ -89,7 +90,13 @@ class Classification(Scorer):
 
     def check(self, item: Item) -> str | None:
         if item.choices and self._each:
-            return "'each' names labels; of items with choices the classes are their positions"
+            labels = [plain_label(choice) for choice in item.choices]
+            if any(label not in labels for label in self._each):
+                return f"'each' names {' and '.join(self._each)}, the choices are {' and '.join(labels)}"
+            if self._places is None:
+                self._places = {label: labels.index(label) for label in self._each}
+            if any(labels.index(label) != place for label, place in self._places.items()):
+                return "'each' names choices that must stand in the same place in every item"
         try:
             _ = right_choices(item) if item.choices else accepted(item)
         except DataError as error:
@@ -108,6 +115,8 @@ class Classification(Scorer):
         values = {"accuracy": float(predicted in right), "expected": float(expected)}
         if predicted is not None:
             values["predicted"] = float(predicted)
+        for label, place in (self._places or {}).items():
+            values[f"place of {label}"] = float(place)
         return Measured(values, "" if predicted in right else f"expected {choice_label(expected)}")
 
     def unanswered(self, item: Item) -> dict[str, float]:
@@ -131,5 +140,17 @@ def _pairs(columns: Columns) -> list[tuple[Any, Any]]:
 def counts(columns: Columns, always: tuple[str, ...] = ()) -> NDArray[np.float64]:
     """See `confusion_rows`. Of choices a class may be predicted that is never right; a label that is never right is no class."""
     pairs = _pairs(columns)
-    known = {true for true, _ in pairs} | ({said for _, said in pairs if said is not None} if "expected" in columns.values else set())
+    if "expected" in columns.values:
+        return _of_choices(pairs, columns, always)
+    known = {true for true, _ in pairs}
     return confusion_rows(pairs, [*always, *sorted(known - set(always))])
+
+
+def _of_choices(pairs: list[tuple[Any, Any]], columns: Columns, always: tuple[str, ...]) -> NDArray[np.float64]:
+    """The same of choices, whose classes are their places; `always` names the texts of some."""
+    first = []
+    for number, label in enumerate(always, 1):
+        places = columns.values.get(f"place of {label}", ())
+        first.append(next((int(place) for place in places if not math.isnan(place)), -number))  # below 0: nothing was answered at all
+    known = {true for true, _ in pairs} | {said for _, said in pairs if said is not None}
+    return confusion_rows(pairs, [*first, *sorted(known - set(first))])

@@ -42,6 +42,7 @@ SCORERS = {
     "chrf": "proctor.scoring.generation:Chrf",
     "rouge": "proctor.scoring.generation:Rouge",
     "retrieval": "proctor.scoring.retrieval:Retrieval",
+    "answer_sets": "proctor.scoring.answer_sets:AnswerSets",
     "perplexity": "proctor.scoring.perplexity:Perplexity",
     "constraints": "proctor.scoring.constraints:Constraints",
     "multi_answer": "proctor.scoring.multi_answer:MultiAnswer",

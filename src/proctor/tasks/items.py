@@ -20,7 +20,14 @@ LETTERS = string.ascii_uppercase
 
 
 def build_items(
-    rows: Sequence[Row], spec: ItemSpec, *, choice: bool, where: str, row_name: Callable[[int], str], base: Path | None = None
+    rows: Sequence[Row],
+    spec: ItemSpec,
+    *,
+    choice: bool,
+    where: str,
+    row_name: Callable[[int], str],
+    base: Path | None = None,
+    lettered: bool = True,
 ) -> tuple[Item, ...]:
     """Items from rows.
 
@@ -34,6 +41,7 @@ def build_items(
         where: the task file, for messages.
         row_name: names a row by its position, for messages ("questions.csv line 12").
         base: folder that the paths of `target_as: file` start from; default: the current one.
+        lettered: whether choices are named by letters, so that there can be no more than these.
 
     Raises:
         DataError: a missing column, a duplicate id, a target that is not among the choices, two readings of a target.
@@ -52,8 +60,10 @@ def build_items(
             raise DataError(
                 f"{where}: {row_name(index)}: a multiple-choice item needs at least two choices, found {len(choices)}; set item.choices"
             )
-        if choice and len(choices) > len(LETTERS):
-            raise DataError(f"{where}: {row_name(index)}: {len(choices)} choices; at most {len(LETTERS)} can be lettered")
+        if choice and lettered and len(choices) > len(LETTERS):
+            raise DataError(
+                f"{where}: {row_name(index)}: {len(choices)} choices; at most {len(LETTERS)} have letters (by: text has no limit)"
+            )
         target = read_target(row, index)
         if spec.skip_empty and _is_empty(target):
             continue
@@ -143,9 +153,25 @@ def _target_reader(spec: str | dict[str, str] | None, where: str, row_name: Call
     if spec is None:
         return lambda row, index: None
     if isinstance(spec, str):
-        return _reader(spec, "item.target", where, row_name)
+        return _list_or_text(spec, _reader(spec, "item.target", where, row_name), f"{where}: item.target")
     parts = {name: _reader(value, f"item.target.{name}", where, row_name) for name, value in spec.items()}
     return lambda row, index: {name: read(row, index) for name, read in parts.items()}
+
+
+def _list_or_text(spec: str, read: Callable[[Row, int], Any], where: str) -> Callable[[Row, int], Any]:
+    """A reader of targets for which `{{ expression }}` is a list where it gives one; whatever else it gives is a text."""
+    if not is_template(spec):
+        return read
+    value = Value(spec, where)
+
+    def found(row: Row, index: int) -> Any:
+        text = read(row, index)  # says what is wrong with the row
+        if not text.startswith("["):
+            return text
+        given = value.of(row)
+        return list(given) if isinstance(given, list | tuple) else text
+
+    return found
 
 
 def _choices_reader(

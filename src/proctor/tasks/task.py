@@ -14,7 +14,7 @@ from proctor.errors import DataError, TaskError, nearest
 from proctor.scoring.stated_confidence import stated_of
 from proctor.scoring.task_scoring import TaskScoring, compile_scoring
 from proctor.tasks.features import feature_columns, narrowed
-from proctor.tasks.items import build_items
+from proctor.tasks.items import LETTERS, build_items
 from proctor.tasks.media import MediaStore
 from proctor.tasks.media_places import places
 from proctor.tasks.prompts import Prompter, candidates
@@ -93,14 +93,17 @@ class Task:
             if spec.data.qrels is not None:
                 rows = documents.judged(rows, spec.data, base, where, corpus, data)
         choice = spec.response.kind == "choice"
-        items = build_items(rows.rows, spec.item, choice=choice, where=where, row_name=rows.where, base=base)
+        lettered = spec.response.by != "text"
+        items = build_items(rows.rows, spec.item, choice=choice, where=where, row_name=rows.where, base=base, lettered=lettered)
         if not items:
             raise DataError(f"{where}: the data has no items")
         pool = items
         if rows.shots is not None:
             as_example = msgspec.structs.replace(spec.item, metadata=[], dimensions=[])  # examples are not in the results
             name = "example {} of data.shots".format
-            pool = build_items(rows.shots, as_example, choice=choice, where=where, row_name=lambda i: name(i + 1), base=base)
+            pool = build_items(
+                rows.shots, as_example, choice=choice, where=where, row_name=lambda i: name(i + 1), base=base, lettered=lettered
+            )
         self.base, self.data_map = base, data
         self.media_store = MediaStore(places(spec.data, base, rows))
         self.corpus = corpus
@@ -304,6 +307,12 @@ class Task:
             return self
         if spec.response.kind != "choice":
             raise TaskError(f"task '{self.name}' needs log-likelihoods, which the model does not give; leave it out for this model")
+        most = max(len(item.choices) for item in self.items)
+        if most > len(LETTERS):
+            raise TaskError(
+                f"task '{self.name}' has items with {most} choices, too many to letter, and the model gives no log-likelihoods; "
+                "leave it out for this model"
+            )
         template = spec.prompt.template
         if not Template(template, self.where).names & {"options"}:
             template = f"{template}\n{{{{ options }}}}".lstrip("\n")
