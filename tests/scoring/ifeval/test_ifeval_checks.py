@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -70,6 +72,12 @@ def test_each_kind(kind, arguments, good, bad):
 def test_all_25_kinds_are_tested():
     assert {kind for kind, *_ in CASES} == set(CHECKS)
     assert len(CHECKS) == 25
+
+
+@given(st.text(alphabet="*- \t\n\ra", max_size=30))
+def test_bullets_are_those_of_the_authors_pattern(text):
+    theirs = len(re.findall(r"^\s*\*[^\*].*$", text, re.MULTILINE)) + len(re.findall(r"^\s*-.*$", text, re.MULTILINE))
+    assert not text.strip() or kept(text, "detectable_format:number_bullet_lists", {"num_bullets": theirs})
 
 
 @pytest.mark.parametrize("kind", CHECKS)

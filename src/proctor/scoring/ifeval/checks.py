@@ -124,14 +124,15 @@ def number_placeholders(text: str, *, num_placeholders: int) -> bool:
 def postscript(text: str, *, postscript_marker: str) -> bool:
     """A postscript that begins with the marker, any case, with or without spaces after its dots."""
     marker = postscript_marker.strip()
-    known = {"P.P.S": r"\s*p\.\s?p\.\s?s.*$", "P.S.": r"\s*p\.\s?s\..*$"}
-    return _pattern(known.get(marker, rf"\s*{marker.lower()}.*$"), re.MULTILINE).search(text.lower()) is not None
+    known = {"P.P.S": r"p\.\s?p\.\s?s", "P.S.": r"p\.\s?s\."}
+    return _pattern(known.get(marker, marker.lower()), re.MULTILINE).search(text.lower()) is not None
 
 
 def number_bullet_lists(text: str, *, num_bullets: int) -> bool:
     """Exactly so many lines that begin with `*` (a second one does not follow) or `-`."""
-    stars = re.findall(r"^\s*\*[^\*].*$", text, re.MULTILINE)
-    return len(stars) + len(re.findall(r"^\s*-.*$", text, re.MULTILINE)) == num_bullets
+    # The authors' `^\s*` may begin lines earlier, which finds the same bullets, but takes the square of the number of empty lines.
+    stars = re.findall(r"^[^\S\n]*\*[^\*].*$", text, re.MULTILINE)
+    return len(stars) + len(re.findall(r"^[^\S\n]*-.*$", text, re.MULTILINE)) == num_bullets
 
 
 def constrained_response(text: str) -> bool:
