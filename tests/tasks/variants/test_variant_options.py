@@ -119,6 +119,18 @@ def test_wrong_options_of_all_items_but_those_that_speak_of_others():
     assert wrong_options(items) == [("h", "q"), ("i", "option 0")]
 
 
+def test_choices_that_begin_with_their_letters_get_those_of_their_places():
+    one = item(choices=["(A) red", "(B) green", "(C) blue"], target=1)
+    made = rearranged(one, [2, 0, 1], [], SPEC)
+    assert made.choices == ("(A) blue", "(B) red", "(C) green")
+    assert made.target == 2
+    assert made.fields["c"] == list(made.choices)
+    more_of_them = rearranged(one, [3, 0, 1, 2], ["(B) grey"], SPEC)
+    assert more_of_them.choices == ("(A) grey", "(B) red", "(C) green", "(D) blue")
+    assert relettered(one, ["1", "2", "3", "4"]).choices == ("(1) red", "(2) green", "(3) blue")
+    assert rearranged(item(choices=["A. b", "A. c"], target=0), [1, 0], [], SPEC).choices == ("A. c", "A. b")
+
+
 def test_columns_of_one_choice_each_follow():
     spec = ItemSpec(choices=["{{ a }}", "{{b}}", "{{ c }}"])
     one = Item("i", {"a": "x", "b": "y", "c": "z", "q": "?"}, ("x", "y", "z"), 2)

@@ -103,8 +103,9 @@ def test_options_hard_coded_as_columns_follow_and_a_list_the_template_reads_too(
     assert "A. grey0 B. blue0" in made.prompter.question(made.items[0])
 
 
-def test_a_template_that_would_keep_showing_the_old_order_is_refused():
-    rows = [{"id": "1", "text": "Pick: A. x B. y", "c": ["x", "y"], "target": 0}]
+@pytest.mark.parametrize("text", ["Pick: A. x B. y", "Pick: A. X B. Y", "Pick A or B"])
+def test_a_template_that_would_keep_showing_the_old_order_is_refused(text):
+    rows = [{"id": "1", "text": text, "c": ["x", "y"], "target": 0}]
     task = Task(task="t", data=rows, item={"choices": "c"}, prompt="{{ text }}", response="choice")
     with pytest.raises(TaskError, match="variant 'v': the template does not show the options by"):
         variant(task, order="reverse")

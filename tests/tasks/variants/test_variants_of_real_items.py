@@ -17,6 +17,28 @@ cais/mmlu:
   rows: {{question: question, choices: [A, B, C, D], answer: "{{{{ 'ABCD'.index(key) }}}}"}}
 """
 
+XCOPA = FOLDER.parent / "xcopa" / "data"
+PARALLEL = """
+task: copa
+languages: it
+data: {folder}/it/test.it.jsonl
+item:
+  id: idx
+  choices: ["{{{{ choice1 }}}}", "{{{{ choice2 }}}}"]
+  target: label
+  target_as: index
+prompt: |-
+  {{{{ premise }}}}
+
+  {{{{ options }}}}
+
+  {{{{ question }}}}?
+response: choice
+variants:
+  - {{name: vi, data: "{folder}/vi/test.vi.jsonl", languages: vi}}
+  - {{name: et_turned, data: "{folder}/et/test.et.jsonl", languages: et, order: reverse}}
+"""
+
 
 @pytest.fixture
 def suite(tmp_path):
@@ -69,3 +91,19 @@ def test_typos_change_only_words_of_the_question(suite):
             assert [c for c in text if not c.isalpha()] == [c for c in was if not c.isalpha()]
             changed += text != was
     assert 0.5 < changed / 617 < 1
+
+
+def test_translations_pair_by_their_ids(tmp_path):
+    if not XCOPA.exists():
+        pytest.skip(f"needs the real items of XCOPA in {XCOPA} (PROCTOR_SHARED)")
+    (tmp_path / "copa.yaml").write_text(PARALLEL.format(folder=XCOPA))
+    italian, vietnamese, estonian = load_suite(f"{tmp_path / 'copa.yaml'}@declared").tasks
+    assert [task.spec.languages for task in (italian, vietnamese, estonian)] == [["it"], ["vi"], ["et"]]
+    assert len(italian.items) == 500
+    same = 0
+    for one, two, three in zip(italian.items, vietnamese.items, estonian.items, strict=True):
+        assert one.id == two.id == three.id
+        assert three.target == 1 - (three.fields["label"] if isinstance(three.fields["label"], int) else int(three.fields["label"]))
+        assert three.choices == (three.fields["choice1"], three.fields["choice2"])
+        same += one.target == two.target
+    assert same > 490  # the translators kept the labels, but for a few that the data set marks as changed

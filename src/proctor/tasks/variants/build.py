@@ -110,10 +110,10 @@ def make_variant(task: Task, variant: VariantSpec) -> Task:
     items, pool, origin = _translated(task, variant, where) if variant.data else (task.items, task.pool, task.origin)
     before = items
     prompt = variant.prompt or spec.prompt
-    if variant.letters:
-        prompt, items, pool = _lettered(task, prompt, variant, items, pool, where)
     if variant.order or variant.rotate or variant.distractors:
         items = _reordered(task, prompt, variant, items, where)
+    if variant.letters:
+        prompt, items, pool = _lettered(task, prompt, variant, items, pool, where)
     if variant.format is not None:
         prompt = _formatted(task, prompt, variant.format)
     if variant.typos or variant.case:
@@ -187,7 +187,7 @@ def _lettered(
         raise UnfitVariantError(
             f"{where}: the template writes the letters itself; show the options by {{{{ options }}}} or {{{{ letters }}}}"
         )
-    most = max(len(item.choices) for item in (*items, *pool)) + max(0, variant.distractors)
+    most = max(len(item.choices) for item in (*items, *pool))
     if most > len(variant.letters):
         raise UnfitVariantError(f"{where}: {len(variant.letters)} letters for {most} options")
     if prompt.answer is not None and task.spec.response.by != "text":
@@ -237,7 +237,18 @@ def _reordered(task: Task, prompt: PromptSpec, variant: VariantSpec, items: tupl
             texts = list(dict.fromkeys(text for of, text in others if of != item.id))
             order, added = more(item, order, texts, variant.distractors, rng)
         made.append(rearranged(item, order, added, task.spec.item))
+        if not variant.prompt and _stays_the_same(task, item, made[-1]):
+            raise UnfitVariantError(
+                f"{where}: the template does not show the options by {{{{ options }}}} or {{{{ choices }}}}, so that the model would see "
+                "the old ones"
+            )
     return tuple(made)
+
+
+def _stays_the_same(task: Task, item: Item, other: Item) -> bool:
+    """Whether other options, asked for by their letters, leave the question as it was."""
+    by_letter = task.spec.response.by != "text" and item.choices != other.choices
+    return by_letter and task.prompter.question(item) == task.prompter.question(other)
 
 
 def _check_shown(task: Task, found: Task, where: str) -> None:

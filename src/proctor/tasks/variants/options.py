@@ -26,6 +26,7 @@ _ONLY_LETTERS = re.compile(
     r"(?:both|neither|either|only|options?|choices?)?\s*\(?[A-J]\)?(?:(?:\s*,\s*|\s+(?:and|or|nor|&)\s+|\s+)\(?[A-J]\)?)*(?:\s+(?:only|both))?\.?",
     re.IGNORECASE,
 )
+_OWN_LETTER = re.compile(r"(?P<open>\(?)(?P<letter>[A-Z])(?P<close>[).:])")
 _PURE_COLUMN = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _LETTER = re.compile(r"\b[A-J]\b")
 
@@ -114,30 +115,36 @@ def rearranged(item: Item, order: Sequence[int], added: Sequence[str], spec: Ite
         spec: how the item was read from its row.
     """
     texts = [*item.choices, *added]
-    choices = tuple(texts[option] for option in order)
+    choices = (
+        tuple(_called(texts[option], LETTERS[place]) for place, option in enumerate(order))
+        if _lettered(item)
+        else tuple(texts[o] for o in order)
+    )
     target: Any = [order.index(one) for one in item.target] if isinstance(item.target, list) else order.index(item.target)
     fields = dict(item.fields)
     for name, value in item.fields.items():
         if isinstance(value, list) and [str(one) for one in value] == list(item.choices):
-            fields[name] = [[*value, *added][option] for option in order]
+            fields[name] = list(choices) if _lettered(item) else [[*value, *added][option] for option in order]
     columns = [_PURE_COLUMN.fullmatch(entry.strip()) for entry in spec.choices] if isinstance(spec.choices, list) else []
     if columns and all(columns) and len(order) == len(columns):
         names = [match[1] for match in columns if match]
-        for name, option in zip(names, order, strict=True):
-            fields[name] = item.fields[names[option]] if option < len(names) else texts[option]
+        for name, option, choice in zip(names, order, choices, strict=True):
+            fields[name] = item.fields[names[option]] if option < len(names) and not _lettered(item) else choice
     return msgspec.structs.replace(item, fields=fields, choices=choices, target=target, metadata={**item.metadata, ORDER: list(order)})
 
 
 def relettered(item: Item, letters: Sequence[str]) -> Item:
     """The item whose options name each other by the new letters, where they do nothing else ("both A and B" → "both 1 and 2")."""
-    if not any(_is_reference(choice) for choice in item.choices):
+    own = _lettered(item)
+    if not own and not any(_is_reference(choice) for choice in item.choices):
         return item
 
     def named(match: re.Match[str]) -> str:
         place = LETTERS.index(match[0])
         return letters[place] if place < len(item.choices) else match[0]
 
-    changed = [_LETTER.sub(named, choice) if _is_reference(choice) else choice for choice in item.choices]
+    changed = [_called(choice, name) if own else choice for choice, name in zip(item.choices, letters, strict=False)]
+    changed = [_LETTER.sub(named, choice) if _is_reference(choice) else choice for choice in changed]
     again = msgspec.structs.replace(item, choices=tuple(changed))
     fields = {
         name: changed if isinstance(value, list) and [str(one) for one in value] == list(item.choices) else value
@@ -159,6 +166,19 @@ def wrong_options(items: Sequence[Item]) -> list[tuple[str, str]]:
         for place, choice in enumerate(item.choices)
         if place not in _right(item)
     ]
+
+
+def _lettered(item: Item) -> bool:
+    """Whether every choice begins with its own letter: "(A) red", "B. green"."""
+    return all(
+        (found := _OWN_LETTER.match(choice)) is not None and found["letter"] == LETTERS[place] for place, choice in enumerate(item.choices)
+    )
+
+
+def _called(choice: str, name: str) -> str:
+    """A choice that begins with a letter, beginning with another name; one that does not (an added one), as it is."""
+    match = _OWN_LETTER.match(choice)
+    return f"{match['open']}{name}{match['close']}{choice[match.end() :]}" if match else choice
 
 
 def _speaks_of_others(item: Item) -> bool:
