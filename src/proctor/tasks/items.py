@@ -46,9 +46,9 @@ def build_items(
     Raises:
         DataError: a missing column, a duplicate id, a target that is not among the choices, two readings of a target.
     """
-    read_id = _reader(spec.id, "item.id", where, row_name, numbered=True) if spec.id else None
+    read_id = reader(spec.id, "item.id", where, row_name, numbered=True) if spec.id else None
     read_target = _target_reader(spec.target, where, row_name)
-    read_group = _reader(spec.group, "item.group", where, row_name) if spec.group else None
+    read_group = reader(spec.group, "item.group", where, row_name) if spec.group else None
     read_choices = _choices_reader(spec.choices, where, row_name)
     columns = list(dict.fromkeys([*spec.metadata, *spec.dimensions]))
     items: list[Item] = []
@@ -132,7 +132,7 @@ def _one_target(value: Any, choices: Sequence[str], written_as: str | None) -> i
     return next(iter(readings.values()))
 
 
-def _reader(value: str, key: str, where: str, row_name: Callable[[int], str], *, numbered: bool = False) -> Callable[[Row, int], Any]:
+def reader(value: str, key: str, where: str, row_name: Callable[[int], str], *, numbered: bool = False) -> Callable[[Row, int], Any]:
     """`numbered`: whether the template sees the row's number from 1, as `row_number`."""
     if is_template(value):
         template = Template(value, f"{where}: {key}")
@@ -153,8 +153,8 @@ def _target_reader(spec: str | dict[str, str] | None, where: str, row_name: Call
     if spec is None:
         return lambda row, index: None
     if isinstance(spec, str):
-        return _list_or_text(spec, _reader(spec, "item.target", where, row_name), f"{where}: item.target")
-    parts = {name: _reader(value, f"item.target.{name}", where, row_name) for name, value in spec.items()}
+        return _list_or_text(spec, reader(spec, "item.target", where, row_name), f"{where}: item.target")
+    parts = {name: reader(value, f"item.target.{name}", where, row_name) for name, value in spec.items()}
     return lambda row, index: {name: read(row, index) for name, read in parts.items()}
 
 
@@ -181,7 +181,7 @@ def _choices_reader(
         return None
     if isinstance(spec, str):
         typed = Value(spec, f"{where}: item.choices") if is_template(spec) else None
-        read = _reader(spec, "item.choices", where, row_name)
+        read = reader(spec, "item.choices", where, row_name)
 
         def from_column(row: Row, index: int) -> tuple[str, ...]:
             value = typed.of(row) if typed and typed.template.names <= row.keys() else read(row, index)

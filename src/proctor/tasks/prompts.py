@@ -18,6 +18,7 @@ from proctor.types import PLACE, Generate, Item, Likelihood, Message, Prompt, Ra
 OWN_NAMES = ("choices", "letters", "options")  # what a template sees beside the row's columns
 CHOICE = "choice"  # one of them, seen where each is put into the question or the continuation
 GAP = "____"  # what stands in its place where the model is asked to fill it
+OWN_DOCUMENTS = "_documents"  # the column with the ids of a row's own documents
 EXAMPLE_CHARACTERS = 1 << 24  # of rendered examples that are kept; a few examples go before many items
 _SEED_RANGE = 2**31  # what every provider takes as a seed
 
@@ -276,6 +277,8 @@ def _glue(text: str, delimiter: str) -> str:
 
 def candidates(spec: TaskSpec, item: Item) -> tuple[str, ...]:
     """The documents that an item has put into order; none where it is all of the corpus. Raises `TaskError` for a column without a list."""
+    if spec.item.documents:
+        return tuple(item.fields[OWN_DOCUMENTS])
     if spec.item.candidates is None:
         return ()
     found = item.fields.get(spec.item.candidates)

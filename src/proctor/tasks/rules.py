@@ -262,12 +262,19 @@ def _check_rank(spec: TaskSpec) -> None:
             (("data", "corpus"), spec.data.corpus),
             (("data", "qrels"), spec.data.qrels),
             (("item", "candidates"), spec.item.candidates),
+            (("item", "documents"), spec.item.documents or None),
             (("prompt", "instruction"), spec.prompt.instruction),
         ):
             if value is not None:
                 raise KeyProblemError(path, f"belongs to response.kind: rank, not to kind: {spec.response.kind}", at_key=True)
         return
-    if not spec.data.corpus:
+    if spec.item.documents:
+        for section, key in (("data", "corpus"), ("data", "qrels"), ("item", "candidates")):
+            if getattr(getattr(spec, section), key) is not None:
+                raise KeyProblemError((section, key), "the documents and their grades are those of item.documents already", at_key=True)
+        if not any(grade > 0 for grade in spec.item.documents.values()):
+            raise KeyProblemError(("item", "documents"), "expected a grade above 0 for the documents that are relevant")
+    elif not spec.data.corpus:
         raise KeyProblemError(("data", "corpus"), "the key is missing; expected the documents that are ranked", at_key=True)
     if spec.data.qrels is not None and not spec.data.qrels:
         raise KeyProblemError(("data", "qrels"), "expected the judgements, got an empty value")

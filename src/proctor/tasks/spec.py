@@ -80,6 +80,8 @@ class ItemSpec(_Spec, frozen=True):
         metadata: columns kept beside the results.
         dimensions: of these (and kept with them), the columns by whose values a profile breaks the results down.
         candidates: the column that holds the ids of the documents to put into order; default: the whole corpus. Response kind `rank` only.
+        documents: columns (or templates) that hold the documents to put into order themselves (texts or lists of them), each with a grade;
+            in place of `data.corpus`.
         features: columns that an estimator learns from, as names or patterns (`f*`); default: those that the prompt's template names. Where
             they are given, the item keeps these and what its templates name, and no other column of the row.
         skip_empty: leave out rows whose target is empty, of a table with several targets of which not every row has each.
@@ -93,6 +95,7 @@ class ItemSpec(_Spec, frozen=True):
     metadata: list[str] = field(default_factory=list)
     dimensions: list[str] = field(default_factory=list)
     candidates: str | None = None
+    documents: dict[str, int] = field(default_factory=dict)
     features: list[str] = field(default_factory=list)
     skip_empty: bool = False
 

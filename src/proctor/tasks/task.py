@@ -17,7 +17,7 @@ from proctor.tasks.features import feature_columns, narrowed
 from proctor.tasks.items import LETTERS, build_items
 from proctor.tasks.media import MediaStore
 from proctor.tasks.media_places import places
-from proctor.tasks.prompts import Prompter, candidates
+from proctor.tasks.prompts import OWN_DOCUMENTS, Prompter, candidates
 from proctor.tasks.second_questions import SecondQuestions
 from proctor.tasks.sources import read_rows
 from proctor.tasks.sources.python_source import importable
@@ -89,7 +89,10 @@ class Task:
         if spec.response.kind == "rank":
             from proctor.tasks.sources import documents
 
-            corpus = documents.read_corpus(spec.data, base, where, data)
+            if spec.item.documents:
+                corpus = documents.own_documents(rows, spec.item.documents, where)
+            else:
+                corpus = documents.read_corpus(spec.data, base, where, data)
             if spec.data.qrels is not None:
                 rows = documents.judged(rows, spec.data, base, where, corpus, data)
         choice = spec.response.kind == "choice"
@@ -217,7 +220,11 @@ class Task:
             made["confidence"] = self.second.protocol
         documents = {}
         if self.corpus is not None:
-            documents["corpus"] = {"count": len(self.corpus.ids), "hash": self.corpus.hash, "candidates": spec.item.candidates}
+            documents["corpus"] = {
+                "count": len(self.corpus.ids),
+                "hash": self.corpus.hash,
+                "candidates": OWN_DOCUMENTS if spec.item.documents else spec.item.candidates,
+            }
         features = {"features": list(self.features)} if spec.item.features else {}
         turns = {"turns": self.turns.identity} if self.turns is not None and self.turns.identity else {}
         return {

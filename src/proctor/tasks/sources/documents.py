@@ -14,8 +14,10 @@ from typing import Any
 
 import msgspec
 
-from proctor.canonical import canonical_json
+from proctor.canonical import canonical_json, content_hash
 from proctor.errors import DataError, nearest
+from proctor.tasks.items import reader
+from proctor.tasks.prompts import OWN_DOCUMENTS
 from proctor.tasks.sources import Rows, Table, files, plain_rows
 from proctor.tasks.spec import DataSpec
 from proctor.types import Corpus
@@ -97,6 +99,38 @@ def judged(rows: Rows, spec: DataSpec, base: Path, where: str, corpus: Corpus, d
             f"{where}: data.qrels: none of the documents judged is in data.corpus; one of them is '{next(iter(all_rows[0][TARGET]), '')}'"
         )
     return Rows(all_rows, rows.shots, rows.origin, tables)
+
+
+def own_documents(rows: Rows, columns: Mapping[str, int], where: str) -> Corpus:
+    """The documents that stand in the rows themselves; equal texts are one document. Each row gets its documents and their grades.
+
+    Args:
+        rows: changed in place: columns `_documents` (ids) and `target` (grades).
+        columns: a column or template that holds a text or a list of texts -> its grade (`item.documents`).
+        where: the task file, for messages.
+
+    Raises:
+        DataError: what stands there is no text, or a row has no documents.
+    """
+    readers = [(key, reader(key, f"item.documents.{key}", where, rows.where), grade) for key, grade in columns.items()]
+    texts: dict[str, str] = {}
+    for index, row in enumerate(rows.rows):
+        grades: dict[str, int] = {}
+        for key, read, grade in readers:
+            value = read(row, index)
+            for text in value if isinstance(value, list) else [value]:
+                if not isinstance(text, str):
+                    raise DataError(
+                        f"{where}: {rows.where(index)}: item.documents: expected a text or a list of texts in '{key}', got {text!r:.80}"
+                    )
+                if text:
+                    name = content_hash(text, 12)
+                    texts[name] = text
+                    grades[name] = max(grade, grades.get(name, grade))
+        if not any(grade > 0 for grade in grades.values()):
+            raise DataError(f"{where}: {rows.where(index)}: item.documents: no document is relevant")
+        rows.rows[index] = {**row, OWN_DOCUMENTS: list(grades), TARGET: grades}
+    return make_corpus(list(texts), list(texts.values()))
 
 
 def _judgements(tables: Iterable[Table], where: str) -> Judgements:
