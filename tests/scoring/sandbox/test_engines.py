@@ -54,7 +54,7 @@ def test_the_container_is_closed_on_every_side(monkeypatch):
         "--memory-swap 100m",
         "--pids-limit 13",
         "size=7m",
-        "registry.example/python:3.12 python3 -I -S",
+        "registry.example/python:3.12 python3 -s -S",
     ):
         assert part in command
     assert f"--name {start.name}" in command

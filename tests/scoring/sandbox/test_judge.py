@@ -5,7 +5,7 @@ from forged_programs import FORGERIES
 
 from proctor.errors import DataError
 from proctor.scoring.sandbox.engines import Bubblewrap
-from proctor.scoring.sandbox.judge import judge
+from proctor.scoring.sandbox.judge import judge, run
 from proctor.scoring.sandbox.limits import Limits
 
 TESTS = "assert add(1, 2) == 3\nassert add(-1, 1) == 0"
@@ -144,11 +144,28 @@ def test_a_generator_in_a_list_and_what_cannot_be_sent(engine):
     assert "cannot be sent" in refused.reason
 
 
+def test_verdicts_do_not_change_from_one_time_to_the_next(engine):
+    """The order of a set of texts is random from process to process, and decides such a program."""
+    program = "def f(texts):\n    return next(iter(set(texts)))"
+    texts = [f"text {n}" for n in range(100)]
+    found = {verdict(engine, program, f"raise ValueError(f({texts}))").reason for _ in range(3)}
+    assert len(found) == 1
+
+
 def test_packages(engine):
     program = "import numpy\ndef f(x):\n    return numpy.array(x).sum()"
     assert "ModuleNotFoundError" in verdict(engine, program, "assert f([1, 2]) == 3").reason
     found = verdict(engine, program, "import numpy\nassert numpy.isclose(f([1, 2]), 3)", packages=("numpy",), limits=Limits(memory=1024))
     assert found.passed, found.reason
+
+
+def test_files_beside_a_program(engine):
+    assert (
+        run(
+            engine, "import helper\nprint(helper.f(2), open('data/x').read())", {"helper.py": "def f(x): return x * 2", "data/x": "y"}
+        ).stdout
+        == "4 y\n"
+    )
 
 
 def test_long_tests_and_long_programs(engine):

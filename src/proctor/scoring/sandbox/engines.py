@@ -160,6 +160,9 @@ def free_uid(uid_map: str, pid: int, count: int) -> int:
 
 def _environment() -> dict[str, str]:
     return {
+        # The order of a set of texts decides some verdicts; it is to be the same each time.
+        "PYTHONHASHSEED": "0",
+        "PYTHONSAFEPATH": "1",
         "PATH": "/usr/bin:/bin",
         "HOME": SCRATCH,
         "TMPDIR": SCRATCH,
@@ -172,7 +175,7 @@ def _environment() -> dict[str, str]:
 def arguments(role: str, limits: Limits, uid: int | None, path: list[str], *, site: bool = False, same_python: bool = True) -> list[str]:
     """Arguments of a Python that plays `role`. What it runs is in them, so that no file of Proctor's need be readable in there."""
     settings = {"uid": uid, "limits": limits.as_rlimits(), "path": path}
-    return ["-I", *([] if site else ["-S"]), "-B", "-X", "utf8", "-c", _bootstrap(role, same_python), json.dumps(settings)]
+    return ["-s", *([] if site else ["-S"]), "-B", "-X", "utf8", "-c", _bootstrap(role, same_python), json.dumps(settings)]
 
 
 @cache

@@ -24,4 +24,5 @@ def main() -> None:
     with open("program.py", "w", encoding="utf-8") as file:
         file.write(job["program"])
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.environ.pop("PYTHONSAFEPATH", None)  # a program may import the files beside it
     os.execv(sys.executable, [sys.executable, "-s", "-B", "-X", "utf8", "program.py"])
