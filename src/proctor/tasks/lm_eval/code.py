@@ -18,6 +18,7 @@ from typing import Any
 
 from proctor.canonical import content_hash
 from proctor.errors import TaskError, nearest
+from proctor.tasks.lm_eval.code_eval import evaluate_in_the_sandbox
 from proctor.tasks.lm_eval.table import Documents, concatenate_datasets
 from proctor.tasks.lm_eval.yaml_files import FunctionRef
 
@@ -66,7 +67,7 @@ def _module(path: Path) -> types.ModuleType:
     if package is not None:
         relative = path.relative_to(package).with_suffix("")
         if all("." not in part for part in relative.parts):
-            with _packages(package):
+            with _packages(package), evaluate_in_the_sandbox(path):
                 return importlib.import_module(".".join(("lm_eval.tasks", *relative.parts)))
     # Of another folder: a package of its own name, so that `from .other import …` works as well.
     folder = f"proctor_task_code_{content_hash(str(path.parent), 12)}"
@@ -75,7 +76,7 @@ def _module(path: Path) -> types.ModuleType:
     name = f"{folder}.{path.stem}"
     if name in sys.modules:
         return sys.modules[name]
-    with _packages(None):
+    with _packages(None), evaluate_in_the_sandbox(path):
         return importlib.import_module(name)
 
 

@@ -20,7 +20,7 @@ from proctor.canonical import content_hash
 from proctor.errors import TaskError, UsageError, nearest
 from proctor.tasks.lm_eval.yaml_files import FunctionRef, load
 
-FORMAT = 1  # raised when an index is made otherwise
+FORMAT = 2  # raised when an index is made otherwise
 _SKIPPED = ("__pycache__", ".ipynb_checkpoints")
 
 Kind = Literal["task", "class", "group"]

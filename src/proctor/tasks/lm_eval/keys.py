@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from proctor.errors import TaskError, nearest
+from proctor.tasks.lm_eval.code_eval import runs_in_the_sandbox
 from proctor.tasks.lm_eval.yaml_files import FunctionRef
 
 KEYS = (
@@ -37,9 +38,11 @@ class KeyReader:
         for key in ("doc_to_image", "doc_to_audio"):
             if self.keys.get(key) is not None:
                 raise self.fail(key, "shows pictures or sound, which Proctor does not")
-        if self.keys.get("unsafe_code"):
+        if self.keys.get("unsafe_code") and not runs_in_the_sandbox(self.keys):
             raise self.fail(
-                "unsafe_code", "runs programs that a model wrote outside a sandbox; use a task with Proctor's scorer code_tests"
+                "unsafe_code",
+                "runs programs that a model wrote by code of its own, outside a sandbox (what runs them by `code_eval` is taken); "
+                "use a task with Proctor's scorer sandbox_tests",
             )
         if self.keys.get("use_prompt") is not None:
             raise self.fail("use_prompt", "prompts of promptsource are not read")
