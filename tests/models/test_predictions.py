@@ -130,3 +130,23 @@ def test_a_file_is_the_answer(tmp_path):
     assert texts(write(tmp_path / "p.jsonl", [{"item": "1", "file": "one.txt"}]), ask("1")) == ["forty-two"]
     with pytest.raises(ModelError, match="line 1: file must be a text"):
         write(tmp_path / "p.jsonl", [{"item": "1", "file": ["one.txt"]}])
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv"])
+def test_a_wide_table_has_a_column_for_each_task(tmp_path, suffix):
+    path = tmp_path / f"p{suffix}"
+    with pytest.raises(ModelError, match="unknown column 'liver'"):
+        write(path, [{"id": "1", "liver": 0.5, "tox/heart": "no"}, {"id": "2", "liver": "", "tox/heart": "yes"}])
+    model = open_model(f"predictions:{path}?wide=true")
+    asked = [ask(item, task) for item in ("1", "2") for task in ("tox/liver", "tox/heart", "liver")]
+    none = ["no prediction for item 2 of task tox/liver, epoch 0", "no prediction for item 2 of task liver, epoch 0"]
+    assert texts(model, *asked) == ["0.5", "no", "0.5", none[0], "yes", none[1]]
+    assert open_model(f"predictions:{path}?wide=true").fingerprint == model.fingerprint
+    with pytest.raises(ModelError, match="wide=perhaps"):
+        open_model(f"predictions:{path}?wide=perhaps")
+
+
+def test_a_wide_table_needs_items(tmp_path):
+    (tmp_path / "p.csv").write_text("liver\n1\n")
+    with pytest.raises(ModelError, match="columns item, id; found none"):
+        open_model(f"predictions:{tmp_path / 'p.csv'}?wide=true")

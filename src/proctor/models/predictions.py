@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ _COLUMNS = ("task", *_ITEM, "epoch", "step", *_ANSWER)
 _Key = tuple[str | None, str, int | None, str]
 
 
-class _NoOptions(msgspec.Struct):
-    pass
+class _Options(msgspec.Struct):
+    wide: bool = False
 
 
 class PredictionsModel(Model):
@@ -40,6 +41,8 @@ class PredictionsModel(Model):
     Args:
         path: the file.
         uri: as the user named it.
+        wide: every column but `item` (or `id`) and `epoch` is a task's answers: of the task of that name, or of the one of a file whose
+            last part it is (`liver` of `assay/liver`). An empty cell is no answer.
 
     Raises:
         ModelError: a file that cannot be read, unknown or missing columns, two rows for the same thing.
@@ -50,15 +53,19 @@ class PredictionsModel(Model):
     media = ALL_MEDIA
     free = True
 
-    def __init__(self, path: Path, uri: str) -> None:
+    def __init__(self, path: Path, uri: str, wide: bool = False) -> None:
         self.uri = uri
         try:
             data = path.read_bytes()
         except OSError as error:
             raise ModelError(f"model {uri}: cannot read {path}: {(error.strerror or str(error)).lower()}") from None
         digest = hashlib.blake2b(data, digest_size=8)
+        self._wide = wide
+        if wide:
+            digest.update(b"wide")
         self._texts: dict[_Key, str] = {}
-        for where, row in _rows(path, data):
+        rows = _rows(path, data)
+        for where, row in _long(path, rows) if wide else rows:
             key, text, is_file = _entry(row, f"{path}, {where}")
             if is_file:
                 try:
@@ -81,13 +88,9 @@ class PredictionsModel(Model):
     def _find(self, ask: Ask) -> Response:
         if isinstance(ask.request, Likelihood):
             return Response(finish="error", error="predictions are texts; they hold no log-likelihoods")
-        for key in (
-            (ask.task, ask.item.id, ask.epoch, ask.step),
-            (ask.task, ask.item.id, None, ask.step),
-            (None, ask.item.id, ask.epoch, ask.step),
-            (None, ask.item.id, None, ask.step),
-        ):
-            text = self._texts.get(key)
+        tasks = (ask.task, ask.task.rpartition("/")[2]) if self._wide else (ask.task, None)
+        for task, epoch in itertools.product(tasks, (ask.epoch, None)):
+            text = self._texts.get((task, ask.item.id, epoch, ask.step))
             if text is not None:
                 return Response(text=text)
         step = f", {ask.step}" if ask.step else ""
@@ -128,6 +131,16 @@ def _rows(path: Path, data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
         raise ModelError(f"{path}: predictions are read from .jsonl, .json or .csv, not '{path.suffix}'")
 
 
+def _long(path: Path, rows: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Rows of a wide table as one row for each task that has an answer."""
+    for where, row in rows:
+        item = _one(row, _ITEM, f"{path}, {where}")
+        kept = {name: row[name] for name in (item, "epoch") if name in row}
+        for task, answer in row.items():
+            if task not in kept and answer not in (None, ""):
+                yield where, {**kept, "task": task, "answer": answer}
+
+
 def _json(text: str, where: str) -> Any:
     try:
         return msgspec.json.decode(text)
@@ -145,7 +158,8 @@ def _entry(row: dict[str, Any], where: str) -> tuple[_Key, str, bool]:
     """What a row is for, its answer, and whether that is the name of a file."""
     for name in row:
         if name not in _COLUMNS:
-            raise ModelError(f"{where}: unknown column '{name}'{nearest(name, _COLUMNS)}; known: {', '.join(_COLUMNS)}")
+            known = f"known: {', '.join(_COLUMNS)}; ?wide=true reads a column for each task"
+            raise ModelError(f"{where}: unknown column '{name}'{nearest(name, _COLUMNS)}; {known}")
     item, answer = _one(row, _ITEM, where), _one(row, _ANSWER, where)
     task, epoch = row.get("task"), row.get("epoch")
     if isinstance(row[item], bool) or not isinstance(row[item], str | int) or row[item] == "":
@@ -175,8 +189,8 @@ def _one(row: dict[str, Any], names: tuple[str, ...], where: str) -> str:
 
 
 def open_predictions(scheme: str, path: str, options: dict[str, str], uri: str) -> PredictionsModel:
-    """`predictions:FILE`."""
-    read_options(uri, options, _NoOptions)
+    """`predictions:FILE`, option `wide`."""
+    wide = read_options(uri, options, _Options).wide
     if not path:
         raise ModelError("model predictions: which file? for example predictions:answers.jsonl")
-    return PredictionsModel(Path(path).expanduser(), uri)
+    return PredictionsModel(Path(path).expanduser(), uri, wide)

@@ -11,6 +11,7 @@ import msgspec
 
 from proctor.canonical import seeded
 from proctor.errors import DataError, TaskError
+from proctor.tasks.features import narrowed
 from proctor.tasks.items import build_items
 from proctor.tasks.lm_eval.settings import is_ref
 from proctor.tasks.prompts import OWN_NAMES
@@ -150,10 +151,11 @@ def _translated(task: Task, variant: VariantSpec, where: str) -> tuple[tuple[Ite
     assert variant.data is not None
     spec, choice = variant.item or task.spec.item, task.spec.response.kind == "choice"
     rows = read_rows(variant.data, task.base, where, task.data_map)
-    if isinstance(task.spec.each, dict):
-        rows.rows = [{**row, **task.spec.each} for row in rows.rows]
-        rows.shots = None if rows.shots is None else [{**row, **task.spec.each} for row in rows.shots]
-    found = {one.id: one for one in build_items(rows.rows, spec, choice=choice, where=where, row_name=rows.where)}
+    whole = msgspec.structs.replace(task.spec, item=spec)
+    rows.rows = narrowed(rows.rows, whole, where)
+    rows.shots = None if rows.shots is None else narrowed(rows.shots, whole, where)
+    built = build_items(rows.rows, spec, choice=choice, where=where, row_name=rows.where, base=task.base)
+    found = {one.id: one for one in built}
     ids = [item.id for item in task.items]
     for name in ids:
         if name not in found:
