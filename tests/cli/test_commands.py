@@ -455,3 +455,10 @@ def test_show_and_dry_run_say_what_follows_an_answer(proctor, tmp_path):
     assert "then the user says ──\nWhy {{ answers[0] }}?\n" in shown
     planned = proctor("run", str(tmp_path / "talk.yaml"), "-m", "baseline:random", "--dry-run")
     assert "later turns, second questions and judges of talk" in planned
+
+
+def test_a_dry_run_says_that_pictures_are_not_counted(proctor):
+    planned = proctor("run", "shapes", "-m", "baseline:random", "--dry-run")
+    assert "not counted: the pictures, sounds and documents of shapes" in planned
+    assert "unknown" in next(line for line in planned.splitlines() if line.startswith("in all"))
+    assert "[image/png, 29,141 bytes" in planned

@@ -101,3 +101,11 @@ def test_rolling_likelihood_is_that_of_a_uniform_model_over_bytes(name):
     assert response.loglikelihoods == ((-4 * math.log(256),),)
     assert response.greedy == ((False,),)
     assert math.exp(-response.loglikelihoods[0][0] / response.token_counts[0]) == pytest.approx(256)
+
+
+def test_answers_of_many_formats_are_guessed_from_the_other_items_answers():
+    target = {"answer": {"shape": "circle", "count": 3}, "metric": {"shape": "exact_str_match", "count": "exact_str_match"}}
+    pool = [Item("a", {}, target={"answer": "x", "metric": "set_equality"}), Item("b", {}, target=target)]
+    assert one(open_model("baseline:random"), ask(pool[0], pool)).text == '{"count":3,"shape":"circle"}'
+    assert one(open_model("baseline:random"), ask(pool[1], pool)).text == "x"
+    assert one(open_model("baseline:random"), ask(Item("c", {}, target={"tests": "t"}), [Item("d", {}, target={"tests": "t"})])).text == ""

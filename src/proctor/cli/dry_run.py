@@ -72,7 +72,8 @@ def _task_plan(task: Task, model: Model) -> dict[str, Any]:
         "input_tokens": tokens_in,
         "tokens_by": "the model's tokenizer" if exact else f"{CHARACTERS_PER_TOKEN:g} characters a token",
         "output_tokens_at_most": written,
-        "cost_at_most": cost,
+        "cost_at_most": None if task.media else cost,  # what a picture costs is the provider's own reckoning
+        "shows": sorted(task.media),
         "depends_on_answers": task.has_steps,
         "example": preview.texts[0],
         "rendered": preview.note,
@@ -101,6 +102,9 @@ def _print(plan: dict[str, Any]) -> None:
     not_counted = (
         [f"not counted, as it depends on the answers: later turns, second questions and judges of {', '.join(more)}"] if more else []
     )
+    shows = [task["task"] for task in tasks if task["shows"]]
+    if shows:
+        not_counted.append(f"not counted: the pictures, sounds and documents of {', '.join(shows)}")
     print_tables(
         [
             Table(

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from proctor.canonical import content_hash, seeded
+from proctor.canonical import canonical_json, content_hash, seeded
 from proctor.errors import ModelError, nearest
 from proctor.models.base import ALL_MEDIA, KINDS, Ask, Kind, Model
 from proctor.models.options import read_options
@@ -140,7 +140,10 @@ def _answering(target: Any) -> list[str]:
 
 
 def _target_text(target: Any) -> str:
-    """A target as an answer: itself, or the first of several accepted texts; empty for structured targets."""
+    """A target as an answer: itself, the first of several accepted texts, its `answer` (of `fields`); empty for others of structure."""
+    if isinstance(target, dict) and "answer" in target and "metric" in target:
+        answer = target["answer"]
+        return answer if isinstance(answer, str) else canonical_json(answer).decode()
     if isinstance(target, list | tuple) and target:
         target = target[0]
     if isinstance(target, str):

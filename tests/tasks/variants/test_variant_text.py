@@ -69,3 +69,10 @@ def test_about_the_share_asked_for_is_changed():
     text = "garden " * 4000
     changed = with_typos(text, 0.2, Random(0)).split()
     assert 0.17 < sum(word != "garden" for word in changed) / 4000 < 0.23
+
+
+def test_a_long_row_of_letters_is_read_once():
+    """The bytes of a picture in a column: the search for addresses took time by the square of its length."""
+    encoded = "QUFB" * 250_000
+    assert with_typos(f"{encoded} wonderful", 0.0, Random(1)) == f"{encoded} wonderful"
+    assert in_case("see http://example.org/Page now", "upper") == "SEE http://example.org/Page NOW"
