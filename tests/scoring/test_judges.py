@@ -244,3 +244,14 @@ def test_a_report_is_judged_by_points_and_citations():
 def test_options_that_cannot_be(make, message):
     with pytest.raises(TaskError, match=message):
         make()
+
+
+def test_a_judge_is_told_what_a_picture_is():
+    from proctor.scoring.judges.base import conversation
+    from proctor.types import PLACE, Generate, Media, Message, Prompt, Response
+
+    media = Media("image", "image/png", "ab" * 32, 1234)
+    asked = Generate(Prompt((Message("user", f"See {PLACE} here", (media,)),)))
+    (turn,) = conversation(asked, Response(text="A cat."))
+    assert turn.question == "See [image/png, 1,234 bytes, sha256 abababababab] here"
+    assert conversation(Generate(Prompt((Message("user", "a\n\nb"),))), Response(text="x"))[0].question == "a\n\nb"

@@ -180,10 +180,11 @@ def conversation(request: Generate, response: Response) -> list[Turn]:
 
 
 def _as_text(messages: Sequence[Message]) -> str:
-    """A conversation as one text: what the user said where that is all, else each turn under its role."""
+    """A conversation as one text: what the user said where that is all, else each turn under its role; of a picture what it is."""
+    said = ["".join(map(str, message.parts())) for message in messages]
     if len(messages) == 1:
-        return messages[0].content
-    return "\n\n".join(f"{message.role.capitalize()}: {message.content}" for message in messages)
+        return said[0]
+    return "\n\n".join(f"{message.role.capitalize()}: {text}" for message, text in zip(messages, said, strict=True))
 
 
 def mean_of_questions(verdicts: Sequence[tuple[Question, list[float]]]) -> float:
