@@ -12,7 +12,7 @@ import pytest
 
 from proctor.engine.session import run
 from proctor.results.store import Store
-from proctor.tasks.load import load_suite, load_task
+from proctor.tasks.load import load_suite, load_task, suite_spec
 from proctor.tasks.task import Task
 from proctor.types import Ranked, Response
 
@@ -88,6 +88,11 @@ def test_multiconir_sets_the_right_passage_against_the_hard_negative(tmp_path):
         response = Response(ranking=tuple(Ranked(name, -float(place)) for place, name in enumerate(order)))
         assert task.scoring.score(item, request, response).values == {"success@1": expected}
     assert task.chance == 0.5
+
+
+def test_the_suite_is_of_both():
+    assert [entry.task for entry in suite_spec("retrieval").tasks] == ["instructir", "multiconir"]
+    assert suite_spec("retrieval").composite == "macro"
 
 
 def test_documents_that_stand_in_the_rows():
