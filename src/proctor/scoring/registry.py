@@ -19,6 +19,7 @@ SCORERS = {
     "exact_match": "proctor.scoring.text:ExactMatch",
     "quasi_exact": "proctor.scoring.text:QuasiExact",
     "f1": "proctor.scoring.text:F1",
+    "squad": "proctor.scoring.reading:Squad",
     "contains": "proctor.scoring.text:Contains",
     "fields": "proctor.scoring.fields:Fields",
     "quasi_contains": "proctor.scoring.text:QuasiContains",
