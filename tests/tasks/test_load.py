@@ -154,3 +154,21 @@ def test_specs_are_listed_without_reading_data(here):
     assert [source for source, _ in task_specs(["inner", "logic"])] == ["inner/data.yaml", "inner/three.yaml", "builtin:logic"]
     with pytest.raises(DataError, match=r"d\.csv"):
         load_suite("all.yaml")
+
+
+def test_a_suite_says_how_many_examples(here):
+    (here / "shots.jsonl").write_text("".join(f'{{"q": "{q}", "target": "y"}}\n' for q in "abc"))
+    (here / "one.yaml").write_text(task_file("one").replace("data: [{q: x, target: y}]", "data: {files: shots.jsonl}"))
+    (here / "few.yaml").write_text("suite: few\ntasks: [{task: one, shots: 2}, two.yml]\n")
+    first, second = load_suite("few.yaml").tasks
+    assert (first.spec.prompt.shots, second.spec.prompt.shots) == (2, 0)
+    assert first.protocol_hash != load_task("one.yaml").protocol_hash
+    (here / "few.yaml").write_text("suite: few\ntasks: [{task: one, shots: -1}]\n")
+    with pytest.raises(TaskError, match=r"few.yaml:2: tasks\[0\].shots: expected 0 or more, got -1"):
+        load_suite("few.yaml")
+
+
+def test_of_a_task_and_a_suite_of_one_name():
+    assert load_task("multilingual").name == "multilingual"
+    assert suite_spec("multilingual").suite == "multilingual"
+    assert "multilingual" in [spec.task for _, spec in task_specs(["core"])]  # inside a suite file the task is meant

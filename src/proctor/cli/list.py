@@ -78,7 +78,11 @@ def _suites(where: tuple[str, ...], store: Path) -> tuple[list[str], list[list[A
     from proctor.tasks.load import benchmark_files, builtin_suites, suite_spec, task_specs
 
     named = [(name, suite_spec(name)) for name in where or builtin_suites()]
-    rows = [[spec.suite, len(task_specs([name])), spec.composite, spec.title] for name, spec in named]
+    elsewhere = [sum(one.task.startswith(("bigbench:", "lm-eval:")) for one in spec.tasks) for _, spec in named]
+    rows = [
+        [spec.suite, len(task_specs([name])) + more, spec.composite, spec.title]
+        for (name, spec), more in zip(named, elsewhere, strict=True)
+    ]
     if not where:  # a benchmark of many tasks is a suite, too
         over = {"tasks": "mean over tasks", "items": "mean over items", "groups": "mean over groups"}
         rows += [[name, len(file.specs), over[file.specs[0].aggregate], file.title] for name, file in benchmark_files() if file.many]

@@ -66,7 +66,7 @@ def load_task(ref: str | Path, lm_eval: LmEvalSettings | None = None, *, data: s
     plain, names = _variants(name)
     if names:
         return _one_variant(plain, names, given)
-    path, source, part = _locate(name)
+    path, source, part = _locate(name, task=True)
     if _is_suite(path):
         raise UsageError(f"'{ref}' is a suite, not a task; its tasks are listed by: proctor list tasks")
     file = read_task_file(path)
@@ -196,7 +196,7 @@ def _load_one(ref: str, given: LmEvalSettings, base: Path | None = None, above: 
     if is_bigbench(ref):
         from proctor.tasks.bigbench.suite import load_suite as load_bigbench
 
-        return load_bigbench(ref, base)
+        return load_bigbench(ref, _bigbench_folder(given.data) if base == BUILTIN else base)
     if ref.startswith(BEIR):
         task = _beir(ref)
         return Suite(task.name, [Weighted(task)], title=task.spec.title, source=ref)
@@ -222,13 +222,26 @@ def _load_one(ref: str, given: LmEvalSettings, base: Path | None = None, above: 
     entries, groups, known = list[Weighted](), list[Group](), dict[str, list[str]]()
     for entry in spec.tasks:
         inner = _load_one(*_with_map(entry.task, given, None, path.parent), path.parent, above)
-        entries += [Weighted(one.task, one.weight * entry.weight) for one in inner.entries]
+        entries += [Weighted(one.task.changed(shots=entry.shots), one.weight * entry.weight) for one in inner.entries]
         groups += inner.groups
         known |= {name: [task.name for task in inner.tasks] for name in (entry.task, inner.name)}
         known |= {group.name: list(group.tasks) for group in inner.groups}
         known |= {task.name: [task.name] for task in inner.tasks}
     groups += groups_of_suite(spec.groups, known, str(path))
     return Suite(spec.suite, entries, title=spec.title, source=again, groups=groups, composite=spec.composite)
+
+
+def _bigbench_folder(data: str | None) -> Path:
+    """Where the tasks of a built-in suite lie. Raises `UsageError` where no map says it."""
+    from proctor.tasks.sources.data_map import read_map
+
+    folder = read_map(data).get("google/BIG-bench") if data else None
+    if not isinstance(folder, str):
+        raise UsageError(
+            "the tasks of BIG-bench come with its repository; say where its folder bigbench/benchmark_tasks lies: "
+            "--data MAP.yaml with the line: google/BIG-bench: FOLDER"
+        )
+    return Path(data or "").parent / folder
 
 
 def _load_file(path: Path, source: str, part: str, data: str | None) -> Suite:
@@ -262,15 +275,15 @@ def _chosen(file: TaskFile, part: str, source: str) -> list[TaskSpec]:
     return [spec for spec in file.specs if spec.task in among]
 
 
-def _locate(ref: str, base: Path | None = None) -> tuple[Path, str, str]:
+def _locate(ref: str, base: Path | None = None, *, task: bool = False) -> tuple[Path, str, str]:
     """The file behind a name, what to call it, and which part of it is named: `FILE/NAME`."""
     try:
-        return (*_find(ref, base), "")
+        return (*_find(ref, base, task=task), "")
     except UsageError:
         parts = ref.split("/")
         for end in range(len(parts) - 1, 0, -1):
             try:
-                path, source = _find("/".join(parts[:end]), base)
+                path, source = _find("/".join(parts[:end]), base, task=task)
             except UsageError:
                 continue
             if not path.is_dir():
@@ -278,8 +291,12 @@ def _locate(ref: str, base: Path | None = None) -> tuple[Path, str, str]:
         raise
 
 
-def _find(ref: str, base: Path | None = None) -> tuple[Path, str]:
-    """The file or folder behind a name, and what to call it. Names inside a suite file are looked for beside it first."""
+def _find(ref: str, base: Path | None = None, *, task: bool = False) -> tuple[Path, str]:
+    """The file or folder behind a name, and what to call it.
+
+    Names inside a suite file are looked for beside it first. Of a built-in task and suite of one name the task is meant inside a suite file
+    and where a `task` is asked for, else the suite.
+    """
     if ref.endswith(_YAML) or "/" in ref or (base is None and _is_there(Path(ref)) and Path(ref).is_dir() and ref not in builtin_suites()):
         path = (base or Path()) / ref
         if not _is_there(path):
@@ -287,12 +304,14 @@ def _find(ref: str, base: Path | None = None) -> tuple[Path, str]:
             beside = [one.name for one in folder.iterdir()] if folder.is_dir() else []
             raise UsageError(f"{path}: no such file{nearest(path.name, beside)}")
         return path, str(path)
-    if base is not None:
+    if base is not None and base != BUILTIN:
         for suffix in _YAML:
             if _is_there(base / f"{ref}{suffix}"):
-                return base / f"{ref}{suffix}", str(base / f"{ref}{suffix}") if base != BUILTIN else f"builtin:{ref}"
+                return base / f"{ref}{suffix}", str(base / f"{ref}{suffix}")
     name = ref.removeprefix("builtin:")
-    for path in (BUILTIN / f"{name}.yaml", BUILTIN / "tasks" / f"{name}.yaml", BUILTIN / "benchmarks" / f"{name}.yaml"):
+    folders = [BUILTIN / "tasks", BUILTIN / "benchmarks"]
+    for folder in [*folders, BUILTIN] if task or base is not None else [BUILTIN, *folders]:
+        path = folder / f"{name}.yaml"
         if _is_there(path):
             return path, f"builtin:{name}"
     known = builtin_suites() + builtin_tasks() + builtin_benchmarks()

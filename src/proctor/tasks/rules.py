@@ -89,6 +89,7 @@ def check_suite(spec: SuiteSpec) -> None:
         if entry.task in seen:
             raise KeyProblemError(("tasks", index), f"'{entry.task}' is listed twice; give it a weight instead")
         seen.add(entry.task)
+        _at_least(entry.shots, 0, ("tasks", index, "shots"))
         if entry.weight < 0:
             raise KeyProblemError(("tasks", index, "weight"), f"expected 0 or more, got {entry.weight:g}")
     if not any(entry.weight for entry in spec.tasks):

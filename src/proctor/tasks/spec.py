@@ -280,10 +280,15 @@ class TaskSpec(_Spec, frozen=True):
 
 
 class SuiteEntry(_Spec, frozen=True):
-    """One task of a suite: a built-in name or a path relative to the suite file, and its weight in the composite."""
+    """One task of a suite: a built-in name or a path relative to the suite file, its weight in the composite, and its number of examples.
+
+    Attributes:
+        shots: how many examples it is put with; None: as its own file says.
+    """
 
     task: str
     weight: float = 1.0
+    shots: int | None = None
 
 
 class SuiteSpec(_Spec, frozen=True):
