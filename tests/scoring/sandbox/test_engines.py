@@ -1,9 +1,15 @@
 """Which sandbox is taken, and what it is told."""
 
+import os
+import shutil
 import struct
+import subprocess
+from pathlib import Path
 
+import msgspec
 import pytest
 
+import proctor
 from proctor.errors import UsageError
 from proctor.scoring import sandbox_tests
 from proctor.scoring.sandbox import engines
@@ -137,3 +143,35 @@ def test_what_the_filter_says():
     assert call(program, 0x40000000) == missing  # the other table
     assert call(program, 0, audit=0x40000003) == killed  # 32 bits
     assert seccomp_filter("riscv64") is None
+
+
+AS_ANOTHER = r"""
+from proctor.scoring.sandbox.engines import configured
+from proctor.scoring.sandbox.judge import judge, run
+from proctor.scoring.sandbox.limits import Limits
+
+engine, short = configured(), Limits(cpu=1, wall=5, memory=128, processes=16, disk=4)
+assert judge(engine, "def f(x): return x", "assert f(1) == 1").passed
+assert not judge(engine, "def f(x): return x", "assert f(1) == 2").passed
+assert run(engine, "import os\nprint(os.getuid(), os.path.exists('/etc/passwd'))").stdout == "65534 False\n"
+bomb = "import os, time\nmade = 0\ntry:\n    while True:\n        if os.fork() == 0: time.sleep(30)\n        made += 1\n"
+assert int(run(engine, bomb + "except OSError: print(made)", limits=short).stdout) < 16
+network = "import socket\ntry: socket.create_connection(('1.1.1.1', 53), timeout=2)\nexcept OSError: print('kept in')"
+assert run(engine, network).stdout == "kept in\n"
+assert run(engine, "open('/usr/lib/x', 'w')").status == 1
+print("all well")
+"""
+
+
+def test_for_a_user_who_is_not_root(engine, tmp_path):
+    """The other way to make a sandbox, by a user namespace; by the system's Python, as that of root's may lie where others cannot reach."""
+    python = "/usr/bin/python3"
+    if os.geteuid() != 0 or not isinstance(engine, Bubblewrap) or not Path(python).exists() or not shutil.which("setpriv"):
+        pytest.skip("needs root, setpriv and the system's Python to become somebody else")
+    paths = [str(Path(module.__file__).parents[1]) for module in (proctor, msgspec)]
+    environment = {"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
+    become = ["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups"]
+    if subprocess.run([*become, python, "-c", "import proctor, msgspec"], env=environment, cwd="/", capture_output=True).returncode:
+        pytest.skip("Proctor cannot be imported by another user's Python here")
+    done = subprocess.run([*become, python, "-c", AS_ANOTHER], env=environment, cwd="/", capture_output=True, text=True)
+    assert done.stdout == "all well\n", done.stderr

@@ -60,6 +60,35 @@ def test_a_name_of_tests_is_no_module_of_the_programs_making(engine):
     assert verdict(engine, "import math\ndef f(x): return 1", "assert math.isclose(f(1), 1)").passed
 
 
+TAKES_OVER = """
+import sys
+values = sys.modules["proctor.scoring.sandbox.values"]
+send, objects = values.Channel.send, []
+def lying(self, message):
+    if isinstance(message, dict) and isinstance(message.get("ok"), dict):
+        runner = sys._getframe(1).f_locals["self"]
+        for name in ("abs", "math", "check", "TRUTH"):
+            runner._objects.append(Lie())
+            message["ok"][name] = ["value", ["ref", len(runner._objects) - 1, "function", "", name]]
+    send(self, message)
+values.Channel.send = lying
+class Lie:
+    def __call__(self, *args): return 0
+    def isclose(self, *args): return True
+def f(x): return 10**9
+"""
+
+
+@pytest.mark.parametrize(
+    "tests", ["assert abs(f(1) - 1) < 1", "assert math.isclose(f(1), 1)", "def check(g):\n    assert g(1) == 1\ncheck(f)"]
+)
+def test_a_program_that_takes_over_its_side_of_the_talk(engine, tests):
+    """It can lie about what it defines and returns, and about nothing that is not its own."""
+    found = verdict(engine, TAKES_OVER, tests)
+    assert not found.passed
+    assert "AssertionError" in found.reason
+
+
 VALUES = """
 import collections, datetime, decimal, fractions
 values = [None, True, 0, -1, 10**5000, 0.5, -0.0, float("inf"), "", "é\\ud800\\n", b"x", bytearray(b"y"), 1j, range(3), ..., [1, [2, (3,)]],

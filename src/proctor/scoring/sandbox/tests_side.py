@@ -72,7 +72,11 @@ class Client:
     def names(self, wanted: list[str]) -> dict[str, Any]:
         """What the program defines of the names, as the tests will see it."""
         found: dict[str, Any] = {}
-        for name, (kind, value) in self.ask({"do": "names", "names": wanted})["ok"].items():
+        given = self.ask({"do": "names", "names": wanted})["ok"]
+        for name in wanted:  # and nothing else that it may offer
+            if name not in given:
+                continue
+            kind, value = given[name]
             if kind == "value":
                 found[name] = self.decode(value)
             elif str(value).partition(".")[0] in sys.stdlib_module_names - _NOT_IMPORTED:
@@ -220,12 +224,22 @@ def unbound(tree: ast.Module) -> set[str]:
 def from_program(tests: ast.Module, known: dict[str, Any], entry_point: str | None, client: Client) -> dict[str, Any]:
     """What the tests take from the program: the names that nothing else gives them.
 
-    Python's own functions stay Python's own, whatever the program calls its functions, so that it cannot put an `abs` of its own under the
-    tests. Only where they name nothing else that could be the program's (tests of a function called `sum`) is it such a name.
+    Modules that the tests use and forgot to import (`math.isclose`) are Python's. Python's own functions stay Python's own, whatever the
+    program calls its functions, so that it cannot put an `abs` of its own under the tests. Only where they name nothing else that could
+    be the program's (tests of a function called `sum`) is it such a name.
     """
     names = unbound(tests) - known.keys()
+    modules = {name for name in names & (sys.stdlib_module_names - _NOT_IMPORTED) if only_has_attributes_taken(tests, name)}
+    found = {name: __import__(name) for name in modules}
+    names -= modules
     others = {name for name in names if not hasattr(builtins, name)}
-    return client.names(sorted(names if not others and not entry_point else others))
+    return found | client.names(sorted(names if not others and not entry_point else others))
+
+
+def only_has_attributes_taken(tree: ast.Module, name: str) -> bool:
+    """Whether a name stands nowhere but before a dot, as that of a module does."""
+    bases = sum(isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == name for node in ast.walk(tree))
+    return bases == sum(isinstance(node, ast.Name) and node.id == name for node in ast.walk(tree))
 
 
 def run_tests(job: dict[str, Any], client: Client) -> str:
