@@ -195,8 +195,8 @@ def test_smart_word_suggestions(scored, tmp_path):
     assert scored("smart_word_suggestions", gold, perfect)["smart_word_suggestions"]["span_f0.5"][0] == 1
 
 
-PUBLISHED = {
-    # % resolved of SWE-bench Verified, as its leaderboard prints them.
+# % resolved, as SWE-bench's leaderboard prints them.
+VERIFIED = {
     "20241029_OpenHands-CodeAct-2.1-sonnet-20241022": 53.0,
     "20240620_sweagent_claude3.5sonnet": 33.6,
     "20240402_sweagent_gpt4": 22.4,
@@ -205,26 +205,30 @@ PUBLISHED = {
     "20231010_rag_gpt35": 0.4,
     "20250110_blackboxai_agent_v1.1": 62.8,
 }
+LITE = {
+    "20240402_sweagent_gpt4": 18.0,
+    "20240620_sweagent_claude3.5sonnet": 23.0,
+    "20240630_agentless_gpt4o": 27.33,
+    "20240402_rag_gpt4": 2.67,
+}
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the shared data (PROCTOR_SHARED)")
-def test_swe_bench_verified(tmp_path, monkeypatch):
-    """Seven systems' verdicts on the 500 instances give the leaderboard's figures, through the shipped task file."""
+@pytest.mark.parametrize(("subset", "instances", "published"), [("verified", 500, VERIFIED), ("lite", 300, LITE)])
+def test_swe_bench(tmp_path, monkeypatch, subset, instances, published):
+    """Systems' verdicts give the leaderboard's figures, through the shipped task file; of Lite, with that file's data set mapped to it."""
     monkeypatch.chdir(tmp_path)
     folder = SHARED / "swebench_resolved"
-    ids = json.loads((folder / "verified_dataset.json").read_text())["instance_ids"]
-    resolved = json.loads((folder / "resolved_submissions.json").read_text())
+    ids = json.loads((folder / f"{subset}_dataset.json").read_text())["instance_ids"]
+    resolved = {name: one["resolved_submissions"] for name, one in json.loads((folder / "resolved_submissions.json").read_text()).items()}
     write(Path("ids.csv"), [{"instance_id": one} for one in ids])
     Path("map.yaml").write_text("princeton-nlp/SWE-bench_Verified: ids.csv\n")
-    for name, published in PUBLISHED.items():
-        rows = [
-            {"item": one, "answer": "resolved" if name in resolved.get(one, {"resolved_submissions": []})["resolved_submissions"] else "no"}
-            for one in ids
-        ]
-        write(Path(f"{name}.jsonl"), rows)
-        (run,) = proctor.run("swe_bench_verified", f"predictions:{name}.jsonl", out="st", data="map.yaml")
+    for name, figure in published.items():
+        write(Path("verdicts.jsonl"), [{"item": one, "answer": "resolved" if name in resolved.get(one, ()) else "no"} for one in ids])
+        (run,) = proctor.run("swe_bench_verified", "predictions:verdicts.jsonl", out="st", data="map.yaml")
         (task,) = run.manifest.tasks
-        assert 100 * task.main.value == pytest.approx(published, abs=0.05), name
+        assert task.items == instances
+        assert round(100 * task.main.value, 2) == figure, name
         assert task.groups == 12  # repositories
         assert task.main.stderr > 0
 
