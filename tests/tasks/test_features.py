@@ -52,6 +52,8 @@ def test_a_file_of_many_tasks_is_read_once(table, monkeypatch):
 
 def test_without_features_they_are_what_the_prompt_names():
     task = Task(task="t", data=[{"a": 1, "b": 2, "target": 3}], prompt="{{ a }} of {{ b }}", scoring="regression")
+    named = Task(task="t", data=[{"id": "x", "a": 1, "target": 3}], prompt="{{ id }}: {{ a }}", scoring="regression")
+    assert named.features == ("a",)
     assert task.features == ("a", "b")
     assert "features" not in task.protocol
 

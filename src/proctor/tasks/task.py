@@ -145,12 +145,13 @@ class Task:
 
     @cached_property
     def features(self) -> tuple[str, ...]:
-        """The columns an estimator learns from: those of `item.features`, else those that the prompt's template names."""
+        """The columns an estimator learns from: those of `item.features`, else those that the prompt's template names, but for the id."""
         columns, each = list(self.items[0].fields), self.spec.each
         if self.spec.item.features:
             return feature_columns(self.spec.item.features, columns, self.where)
-        names = Template(self.spec.prompt.template, self.where).names
-        return tuple(column for column in columns if column in names and not (isinstance(each, dict) and column in each))
+        others = {"id", self.spec.item.id, *(each if isinstance(each, dict) else ())}
+        names = Template(self.spec.prompt.template, self.where).names - others
+        return tuple(column for column in columns if column in names)
 
     @property
     def epochs(self) -> int:
