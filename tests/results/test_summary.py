@@ -46,7 +46,7 @@ def test_pass_and_majority_follow_the_metrics_of_the_task():
         assert (metric.bounds, metric.higher_is_better) == ((0.0, 1.0), True)
 
 
-@pytest.mark.parametrize(("epochs", "ks"), [(2, [2]), (3, [2, 3]), (4, [2, 4]), (8, [2, 4, 8]), (9, [2, 4, 8, 9])])
+@pytest.mark.parametrize(("epochs", "ks"), [(2, [2]), (3, [2, 3]), (4, [2, 4]), (8, [2, 4, 8]), (9, [2, 4, 8, 9]), (12, [2, 4, 8, 10, 12])])
 def test_which_k(epochs, ks):
     names = [metric.name for metric in summary(NUMBERS, epochs, i=" ".join(["4"] * epochs), j=" ".join(["-3"] * epochs))]
     assert names == ["numeric", *(f"{kind}{k}" for k in ks for kind in ("pass@", "pass^")), f"maj@{epochs}"]

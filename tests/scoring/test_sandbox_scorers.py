@@ -2,6 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import proctor
 from proctor.errors import DataError, TaskError, UsageError
 from proctor.scoring.code import helpers_of
 from proctor.scoring.cruxeval import CruxEval, side
@@ -130,3 +131,16 @@ def test_reference_solutions_of_mbpp(engine, shared_lines):
         assert sum(pool.map(judged, problems, [one["code"] for one in problems])) == len(problems)
         others = [one["code"] for one in problems[1:]]
         assert sum(pool.map(judged, problems[::4], others[::4])) == 0
+
+
+def test_nothing_is_asked_where_nothing_can_be_run(tmp_path, monkeypatch):
+    asked = []
+
+    def refuse():
+        raise UsageError("there is no sandbox here")
+
+    monkeypatch.setattr("proctor.scoring.sandbox_tests.working_engine", refuse)
+    task = proctor.Task(task="t", data=[{"q": "x", "target": TESTS}], prompt="{{ q }}", scoring="sandbox_tests")
+    with pytest.raises(UsageError, match="there is no sandbox here"):
+        proctor.run(task, lambda prompt: asked.append(prompt) or "x", out=tmp_path)
+    assert asked == []

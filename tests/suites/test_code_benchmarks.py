@@ -207,6 +207,7 @@ def test_pass_at_k_is_the_authors_estimator(tmp_path):
     for k in (2, 4, 5):
         assert metrics[f"pass@{k}"] == pytest.approx(estimate(5, correct, k).mean())
     assert metrics["passed"] == pytest.approx(estimate(5, correct, 1).mean())
+    assert not any(name.startswith("maj@") for name in metrics)  # programs have no majority
 
 
 def test_verdicts_published_by_fasteval(shared):

@@ -23,7 +23,9 @@ def epoch_metrics(
     answers: Sequence[str | None] | None = None,
     taken: Collection[str] = (),
 ) -> list[MetricResult]:
-    """pass@k and pass^k for k = 2, 4, … below K and for K itself, and maj@K: means over the items that were asked k times or more.
+    """pass@k and pass^k for k = 2, 4, … and 10 and 100 (which papers print) below K and for K itself, and maj@K.
+
+    Each is the mean over the items that were asked k times or more.
 
     Args:
         main: the metric of the scores. Only one of 0 to 1 where higher is better has these; of others the list is empty.
@@ -45,7 +47,7 @@ def epoch_metrics(
     asked = np.bincount(index[given], minlength=items)
     right = np.bincount(index[given], weights=values[given], minlength=items)
     found = {}
-    for k in [*(2**power for power in range(1, epochs.bit_length()) if 2**power < epochs), epochs]:
+    for k in sorted({k for k in (*(2**power for power in range(1, epochs.bit_length())), 10, 100) if k < epochs} | {epochs}):
         often = asked >= k
         for name, measure in ((f"pass@{k}", pass_at_k), (f"pass^{k}", pass_hat_k)):
             found[name] = np.full(items, np.nan)

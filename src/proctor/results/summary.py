@@ -180,7 +180,7 @@ def _votes(task: Task) -> bool:
     """Whether answers can be counted against each other: a label, a number, a short text, and not a whole response or program."""
     first = task.scoring.protocol["scorers"][0]
     ways = {way for way, _ in first.get("extract", [])}
-    return first["scorer"] in ("exact_match", "quasi_exact") or not ways <= {"text", "code"} or "extract" not in first
+    return first["scorer"] in ("exact_match", "quasi_exact") or not ways <= {"text", "whole", "code"} or "extract" not in first
 
 
 def _result(metric: Metric, estimate: Estimate) -> MetricResult:
