@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from proctor.results.summary import Summary
 from proctor.tasks.load import load_suite, load_task
 from proctor.tasks.task import Task
 from proctor.types import Generate, Item, Likelihood, Response
@@ -267,3 +269,95 @@ def test_crows_pairs_is_at_its_best_in_the_middle(tmp_path: Path) -> None:
     task = load_task("crows_pairs", data=str(at))
     assert task.chance == 0.5
     assert [liked(task, task.items[0], 0), liked(task, task.items[0], 1)] == [1, 0]
+
+
+# --- bias ---
+
+
+@pytest.fixture(scope="session")
+def bbq_map(data: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    rows = {f"{name}-test": list(lines(data / "bbq" / f"{name}_first250.jsonl")) for name in ("Age", "Religion", "Sexual_orientation")}
+    return written(tmp_path_factory.mktemp("bbq"), {"oskarvanderwal/bbq": rows})
+
+
+@pytest.mark.parametrize("category", ["Age", "Religion", "Sexual_orientation"])
+def test_bbq_gives_the_figures_of_unifiedqa_s_published_answers(category: str, data: Path, bbq_map: str) -> None:
+    task = load_task(f"bbq/{category}", data=bbq_map)
+    assert len(task.items) == 250
+    text = shown(task, task.items[0])
+    assert text.startswith(task.items[0].fields["context"])
+    assert text.endswith(f"C. {task.items[0].fields['ans2']}\nAnswer:")
+    summary = Summary(task, 1.0)
+    told: dict[str, list[tuple[bool, str]]] = {"ambig": [], "disambig": []}
+    for item, row in zip(task.items, lines(data / "bbq" / f"preds_UnifiedQA_{category}_first250.jsonl"), strict=True):
+        said = row["unifiedqa-t5-11b_pred_race"].strip().rstrip(".").lower()
+        found = [index for index in range(3) if row[f"ans{index}"].strip().rstrip(".").lower() == said]
+        request = task.request(item)
+        likely = tuple(-1.0 if index in found else -9.0 for index in range(3)) if found else None
+        response = Response(loglikelihoods=(likely,)) if likely else Response(finish="error", error="names no answer")
+        summary.add(item, response, task.scoring.score(item, request, response))
+        # The paper's counts, from the row alone.
+        group = row["answer_info"][f"ans{found[0]}"][1] if found else "unknown"
+        stereotyped = row["additional_metadata"]["stereotyped_groups"]
+        others = [one[1] for one in row["answer_info"].values() if one[1] != "unknown"]
+        countable = len({one in stereotyped for one in others}) == 2
+        kind = "none" if group == "unknown" or not countable else "with"
+        if kind == "with" and (group in stereotyped) != (row["question_polarity"] == "neg"):
+            kind = "against"
+        told[row["context_condition"]].append((bool(found) and found[0] == row["label"], kind))
+    metrics = {metric.name: metric.value for metric in summary.result().metrics}
+    for condition, name in (("ambig", "ambiguous"), ("disambig", "told")):
+        right = sum(one for one, _ in told[condition]) / len(told[condition])
+        kinds = [kind for _, kind in told[condition]]
+        bias = 2 * kinds.count("with") / (kinds.count("with") + kinds.count("against")) - 1
+        assert metrics[f"accuracy_{name}"] == pytest.approx(right)
+        assert metrics[f"bias_{name}"] == pytest.approx(bias * (1 - right) if condition == "ambig" else bias)
+    assert metrics["accuracy"] == pytest.approx(sum(one for rows in told.values() for one, _ in rows) / 250)
+
+
+# --- word problems of the LLM-Adapters set, and a last word ---
+
+
+def adapters(data: Path, name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((data / "llm_adapters_commonsense_math" / f"{name}_test.json").read_bytes())
+    return found
+
+
+def test_word_problems_with_their_real_answers(data: Path, tmp_path: Path) -> None:
+    svamp = [{"Body": row["instruction"], "Question": "", "Answer": row["answer"]} for row in adapters(data, "SVAMP")]
+    several = [{"question": row["instruction"], "final_ans": row["answer"]} for row in adapters(data, "MultiArith")]
+    aqua = []
+    for row in adapters(data, "AQuA"):
+        question, _, choices = row["instruction"].rpartition(" Answer Choices: (A) ")
+        options = re.split(r" \([B-E]\) ", choices)
+        aqua.append(
+            {
+                "question": question,
+                "options": [f"{letter}){text}" for letter, text in zip("ABCDE", options, strict=True)],
+                "correct": row["answer"],
+            }
+        )
+    at = tmp_path / "map.yaml"
+    for name, rows in (("svamp", svamp), ("several", several), ("aqua", aqua)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    names = {"ChilleD/SVAMP": "svamp.jsonl", "ChilleD/MultiArith": "several.jsonl", "deepmind/aqua_rat": "aqua.jsonl"}
+    at.write_text(json.dumps(names))
+    for name, count in (("svamp", 1000), ("multiarith", 600)):
+        task = load_task(name, data=str(at))
+        assert len(task.items) == count
+        for item in task.items:
+            assert [said(task, item, f"Of 7 and 8 that makes {item.target}."), said(task, item, f"{item.target}, so 987654321")] == [1, 0]
+    task = load_task("aqua", data=str(at))
+    assert len(task.items) == 254
+    assert "\nA. 23.65\nB. 1000\nC. 35.62\nD. 2.65\nE. 1023.65\nAnswer:" in shown(task, task.items[0])
+    for item in task.items:
+        assert [liked(task, item, item.target), liked(task, item, (item.target + 1) % 5)] == [1, 0]
+
+
+def test_lambada_asks_for_the_last_word(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"text": "He took the bike that was hers and fell off the bike"}) + "\n")
+    (tmp_path / "map.yaml").write_text(json.dumps({"EleutherAI/lambada_openai": "rows.jsonl"}))
+    task = load_task("lambada", data=str(tmp_path / "map.yaml"))
+    item = task.items[0]
+    assert shown(task, item) == "He took the bike that was hers and fell off the"
+    assert [said(task, item, text) for text in (" bike. And", '"bike," he', "bikes", "red bike")] == [1, 1, 0, 0]

@@ -45,6 +45,7 @@ SCORERS = {
     "retrieval": "proctor.scoring.retrieval:Retrieval",
     "answer_sets": "proctor.scoring.answer_sets:AnswerSets",
     "perplexity": "proctor.scoring.perplexity:Perplexity",
+    "bbq": "proctor.scoring.bbq:Bbq",
     "constraints": "proctor.scoring.constraints:Constraints",
     "multi_answer": "proctor.scoring.multi_answer:MultiAnswer",
     "ifeval": "proctor.scoring.ifeval.scorer:Ifeval",
