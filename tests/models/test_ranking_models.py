@@ -86,7 +86,8 @@ def test_a_trec_run_and_the_same_as_json(tmp_path):
         assert ranking(model, ask("?")) == (Ranked("d3", 1.5), Ranked("d1", 0.9))
         assert ranking(model, ask("?", top_k=1)) == (Ranked("d3", 1.5),)
         assert ranking(model, ask("?", candidates=("d1",))) == (Ranked("d1", 0.9),)
-        assert ranking(model, ask("?", item="q7")) == ()
+        [(_, response)] = model.answer([ask("?", item="q7")])
+        assert response.error == "the run has no ranking for query q7"
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,10 @@ def _fit_task(task: Task, settings: Settings, kinds: frozenset[Kind]) -> Task:
         task = task.judged_by(settings.judges)
     if ranks:
         if "rank" not in kinds:
-            raise ModelError(f"task '{task.name}' asks for documents to be ranked, which this model does not do; leave the task out for it")
+            raise ModelError(
+                f"task '{task.name}' asks for documents to be ranked, which this model does not do; leave the task out, or name it as "
+                "embed:MODEL or rerank:MODEL"
+            )
         return task
     generate = "likelihood" not in kinds or (settings.choices == "generate" and task.spec.response.kind == "choice")
     if task.needs_likelihood and (generate or task.media):  # no model gives likelihoods after pictures

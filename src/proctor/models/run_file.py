@@ -27,7 +27,7 @@ class RunModel(Model):
 
     A run is a text file of TREC's six columns (`query Q0 document rank score name`, white space between), or a .json file of
     `{query: {document: score}}`, as BEIR and MTEB write results. Documents are ordered by score. A query of which the run says nothing
-    is one for which nothing was found, as in trec_eval with `-c`.
+    is a failed attempt, which counts 0, as in trec_eval with `-c`.
 
     Args:
         path: the file.
@@ -58,7 +58,10 @@ class RunModel(Model):
     def answer(self, asks: Iterable[Ask]) -> Iterator[tuple[Ask, Response]]:
         for ask in asks:
             assert isinstance(ask.request, Rank)
-            scores = self._found.get(ask.item.id, {})
+            scores = self._found.get(ask.item.id)
+            if scores is None:
+                yield ask, Response(finish="error", error=f"the run has no ranking for query {ask.item.id}")
+                continue
             if ask.request.candidates:
                 scores = {name: scores[name] for name in ask.request.candidates if name in scores}
             order = sorted(scores.items(), key=lambda pair: -pair[1])[: ask.request.top_k]
