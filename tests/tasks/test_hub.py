@@ -21,6 +21,7 @@ huggingface_hub = pytest.importorskip("huggingface_hub")
 from proctor.errors import DataError  # noqa: E402
 from proctor.tasks.sources import read_rows  # noqa: E402
 from proctor.tasks.spec import DataSpec  # noqa: E402
+from proctor.tasks.task import Task  # noqa: E402
 
 
 def parquet(rows: list[dict]) -> bytes:
@@ -365,3 +366,27 @@ def test_no_server(hub, monkeypatch):
 def test_not_a_hub(hub, monkeypatch):
     monkeypatch.setattr(hub, "answer", lambda request: hub.send(request, 200, b"[1]"))
     fails("does not answer like a hub", hub="o/n")
+
+
+def test_documents_and_judgements_are_configurations(hub):
+    """As kaist-ai/InstructIR and the retrieval sets of mteb have them."""
+    pytest.importorskip("ir_measures")
+    card = "---\nconfigs:\n"
+    for config, split in (("queries", "queries"), ("corpus", "corpus"), ("qrels", "test")):
+        card += f"- config_name: {config}\n  data_files:\n  - split: {split}\n    path: {config}/{split}.jsonl\n"
+    hub.sets["org/retrieval"] = {
+        "main": {
+            "README.md": f"{card}---\n".encode(),
+            "queries/queries.jsonl": jsonl([{"_id": "7_1", "text": "who? [SEP] what?"}, {"_id": "8_1", "text": "not judged"}]),
+            "corpus/corpus.jsonl": jsonl([{"_id": "d1", "title": "T", "text": "one"}, {"_id": "d2", "title": "", "text": "two"}]),
+            "qrels/test.jsonl": jsonl([{"query-id": "7_1", "corpus-id": "d2", "score": 1}]),
+        }
+    }
+    task = Task(
+        task="t",
+        data={"hub": "org/retrieval", "config": "queries", "split": "queries", "corpus": "corpus/corpus", "qrels": "qrels"},
+        prompt="{{ text }}",
+        response="rank",
+    )
+    assert [(item.id, item.target) for item in task.items] == [("7_1", {"d2": 1})]
+    assert task.corpus.texts == ("T one", "two")
