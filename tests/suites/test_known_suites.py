@@ -87,3 +87,56 @@ def test_big_bench_lite_runs_from_a_folder_of_the_repository(tmp_path):
     assert load_suite(run.manifest.suite_source).hash == suite.hash
     with pytest.raises(UsageError, match="google/BIG-bench: FOLDER"):
         load_suite("big-bench-lite")
+
+
+def _leaderboard_data(work: Path) -> Path:
+    """Made-up rows in the columns of the six data sets of the first Open LLM Leaderboard."""
+    choices = {"text": ["aa", "b"], "label": ["A", "B"]}
+    labels = {"choices": ["aa", "b"], "labels": [1, 0]}
+
+    def rows(count: int) -> dict[str, list[dict]]:
+        numbers = range(count)
+        return {
+            "arc": [{"id": f"i{count}-{n}", "question": f"arc {count} {n}?", "choices": choices, "answerKey": "A"} for n in numbers],
+            "hella": [
+                {"ind": n, "activity_label": "L", "ctx_a": f"A{count} {n}", "ctx_b": "b", "endings": list("wxyz"), "label": "0"}
+                | {"source_id": f"s{count}{n}", "ctx": f"A{count} {n} b"}
+                for n in numbers
+            ],
+            "mmlu": [{"question": f"m {count} {n}", "choices": list("abcd"), "answer": 0, "subject": "s"} for n in numbers],
+            "truth": [{"question": f"t {count} {n}", "mc1_targets": labels, "mc2_targets": labels} for n in numbers],
+            "wino": [{"sentence": f"w{count} {n} _ ran", "option1": "x", "option2": "y", "answer": "1"} for n in numbers],
+            "gsm": [{"question": f"g {count} {n}", "answer": f"{n}\n#### {n}"} for n in numbers],
+        }
+
+    for split, found in (("test", rows(3)), ("train", rows(30))):
+        for name, its_rows in found.items():
+            (work / f"{name}-{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in its_rows))
+    sets = {"allenai/ai2_arc": "arc", "Rowan/hellaswag": "hella", "cais/mmlu": "mmlu", "allenai/winogrande": "wino", "openai/gsm8k": "gsm"}
+    sets["truthfulqa/truthful_qa"] = "truth"
+    splits = "test: {0}-test.jsonl, validation: {0}-test.jsonl, dev: {0}-train.jsonl, train: {0}-train.jsonl"
+    lines = [f"{hub}: {{{splits.format(name)}}}" for hub, name in sets.items()]
+    (work / "map.yaml").write_text("\n".join(lines) + "\n")
+    return work / "map.yaml"
+
+
+def test_the_first_leaderboard_is_the_mean_of_six_and_mmlu_that_over_subjects(tmp_path):
+    suite = load_suite("open-llm-leaderboard-v1", data=_leaderboard_data(tmp_path))
+    shots = {task.name: task.spec.prompt.shots for task in suite.tasks}
+    assert (shots["arc/challenge"], shots["hellaswag"], shots["mmlu/anatomy"], shots["winogrande"], shots["gsm8k"]) == (25, 10, 5, 5, 5)
+    assert sum(entry.weight for entry in suite.entries) == pytest.approx(6)
+    assert {entry.weight for entry in suite.entries if entry.task.name.startswith("mmlu/")} == {1 / 57}
+    [run] = proctor.run(suite, "baseline:random", limit=2, out=tmp_path / "store")
+    found = {result.task: result for result in run.manifest.tasks}
+    six = ["arc/challenge", "hellaswag", "mmlu", "truthfulqa/mc2", "winogrande", "gsm8k"]
+    values = [found[name].main.value for name in six]
+    assert [found[name].main.name for name in six] == ["acc", "acc", "acc", "p_true", "acc", "numeric"]
+    assert ranked_boards([run])[0].rows[0].composite.value == pytest.approx(sum(values) / 6)
+
+
+def test_the_thirteen_benchmarks_of_quantisation_are_of_six_kinds():
+    spec = suite_spec("quantisation")
+    assert len(spec.tasks) == 13
+    named = [entry.task for entry in spec.tasks]
+    assert len(spec.groups) == 6
+    assert sorted(member for members in spec.groups.values() for member in members) == sorted(named)

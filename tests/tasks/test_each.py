@@ -89,6 +89,8 @@ def test_a_file_counts_as_one_task_of_a_suite(exam, tmp_path):
     assert groups["every"] == ("exam/sums", "exam/the_cells", "one", "exam/music")
     written(exam, "groups: area", "groups: area\naggregate: items")
     assert [entry.weight for entry in load_suite(exam).entries] == [2 / 6, 1 / 6, 3 / 6]
+    (tmp_path / "all.yaml").write_text("suite: all\ntasks: [{task: exam.yaml, weight: 3, aggregate: tasks}, one]\n")
+    assert [entry.weight for entry in load_suite("all.yaml").entries] == [1, 1, 1, 1]
     (tmp_path / "all.yaml").write_text("suite: all\ntasks: [exam.yaml, one]\ngroups: {both: [exam/stem, two]}\n")
     with pytest.raises(TaskError, match=r"groups.both: 'two' is not in the suite"):
         load_suite("all.yaml")

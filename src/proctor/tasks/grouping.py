@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 BY_WEIGHT = (Aggregate("", weight_by_size=False, by_weight=True),)
 
 
-def weighted(tasks: Sequence[Task]) -> list[Weighted]:
-    """The tasks of a file with weights that sum to 1, so that in a larger suite it counts as one task."""
+def weighted(tasks: Sequence[Task], aggregate: str | None = None) -> list[Weighted]:
+    """The tasks of a file with weights that sum to 1, so that in a larger suite it counts as one task; `aggregate`: instead of its own."""
     spec = tasks[0].spec
-    if spec.aggregate == "items":
+    aggregate = aggregate or spec.aggregate
+    if aggregate == "items":
         sizes = [len(task.items) for task in tasks]
-    elif spec.aggregate == "groups" and spec.groups:
+    elif aggregate == "groups" and spec.groups:
         homes = [task.spec.each.get(spec.groups[0], task.name) if isinstance(task.spec.each, dict) else task.name for task in tasks]
         shares = {home: homes.count(home) for home in homes}
         return [Weighted(task, 1 / (len(shares) * shares[home])) for task, home in zip(tasks, homes, strict=True)]

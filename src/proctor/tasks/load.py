@@ -222,7 +222,8 @@ def _load_one(ref: str, given: LmEvalSettings, base: Path | None = None, above: 
     entries, groups, known = list[Weighted](), list[Group](), dict[str, list[str]]()
     for entry in spec.tasks:
         inner = _load_one(*_with_map(entry.task, given, None, path.parent), path.parent, above)
-        entries += [Weighted(one.task.changed(shots=entry.shots), one.weight * entry.weight) for one in inner.entries]
+        parts = inner.entries if entry.aggregate is None else weighted(inner.tasks, entry.aggregate)
+        entries += [Weighted(one.task.changed(shots=entry.shots), one.weight * entry.weight) for one in parts]
         groups += inner.groups
         known |= {name: [task.name for task in inner.tasks] for name in (entry.task, inner.name)}
         known |= {group.name: list(group.tasks) for group in inner.groups}

@@ -284,11 +284,13 @@ class SuiteEntry(_Spec, frozen=True):
 
     Attributes:
         shots: how many examples it is put with; None: as its own file says.
+        aggregate: of a file with `each`, what it comes to in this suite; None: as the file says.
     """
 
     task: str
     weight: float = 1.0
     shots: int | None = None
+    aggregate: Literal["tasks", "items", "groups"] | None = None
 
 
 class SuiteSpec(_Spec, frozen=True):
