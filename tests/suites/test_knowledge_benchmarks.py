@@ -255,3 +255,92 @@ def _mmcu_groups():
     from proctor.tasks.grouping import groups_of_file
 
     return groups_of_file(next(file for name, file in benchmark_files() if name == "mmcu"))
+
+
+FOUR = {"A": "eins", "B": "zwei", "C": "drei", "D": "vier"}
+MADE_UP = [
+    ("ceval/law", "ceval/ceval-exam", {"id": 0, "question": "Q", **FOUR, "answer": "B"}, "Q\nA. eins\nB. zwei\nC. drei\nD. vier\n答案："),
+    ("m3ke/Film-Other", "TJUNLP/M3KE", {"id": 0, "question": "Q", **FOUR, "answer": "B"}, "D. vier\n你所选的答案是："),
+    (
+        "turkishmmlu/Physics",
+        "AYueksel/TurkishMMLU",
+        {"question": " Q ", "choices": ["a", "b", "c", "d", "e"], "answer": "B"},
+        "Soru: Q\nA. a\nB. b\nC. c\nD. d\nE. e\nCevap:",
+    ),
+    (
+        "bnmmlu",
+        "samanjoy2/BnMMLU",
+        {"Unique_Serial": 7, "question": "Q", "options": ["a", "b", "c", "d"], "correct_answer": "B", "subject_name": "x"},
+        "প্রশ্ন: Q\nA. a\nB. b\nC. c\nD. d\nউত্তর:",
+    ),
+    (
+        "headqa/es-nursing",
+        "EleutherAI/headqa",
+        {"name": "n", "qid": "1", "category": "nursery", "qtext": "Q", "ra": 2, "year": "2013"}
+        | {"answers": [{"aid": 1, "atext": "a"}, {"aid": 2, "atext": "b"}]},
+        "Question: Q\nAnswer:",
+    ),
+    (
+        "pmmeval_mlogiqa/es",
+        "Qwen/P-MMEval",
+        {"context": "C", "question": "Q", "options": ["a", "b", "c", "d"], "answer": 1},
+        "Passage: C\nQuestion: Q\nChoices:\nA.a\nB.b\nC.c\nD.d\nPlease choose",
+    ),
+    (
+        "mmmlu/es",
+        "openai/MMMLU",
+        {"Question": "Q", **FOUR, "Answer": "B", "Subject": "s"},
+        "Q\nA. eins\nB. zwei\nC. drei\nD. vier\nAnswer:",
+    ),
+    (
+        "global-mmlu/es",
+        "CohereLabs/Global-MMLU",
+        {"sample_id": "s/1", "question": "Q", "option_a": "a", "option_b": "b", "option_c": "c", "option_d": "d", "answer": "B"}
+        | {"subject": "s", "subject_category": "STEM", "cultural_sensitivity_label": "-"},
+        "Q\nA. a\nB. b\nC. c\nD. d\nAnswer:",
+    ),
+    (
+        "gpqa/diamond",
+        "Idavidrein/gpqa",
+        {"Record ID": "r", "Question": "Q", "Correct Answer": " b", "High-level domain": "Physics"}
+        | {f"Incorrect Answer {n}": text for n, text in ((1, "a"), (2, "c"), (3, "d"))},
+        "What is the correct answer to this question:Q\nChoices:\nA. a\nB. b\nC. c\nD. d\nAnswer:",
+    ),
+    (
+        "musr/team_allocation",
+        "TAUR-Lab/MuSR",
+        {"narrative": "N", "question": "Q", "choices": "['a: b', 'c']", "answer_index": 1},
+        "N\n\nQ\n\n1 - a: b\n2 - c\nAnswer:",
+    ),
+    (
+        "mmlu-pro-likelihood",
+        "TIGER-Lab/MMLU-Pro",
+        {"question_id": 1, "question": "Q", "options": ["a", "b", "c"], "answer_index": 1, "answer": "B", "category": "law"},
+        "Q\nA. a\nB. b\nC. c\nAnswer:",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "hub", "row", "text"), MADE_UP, ids=[case[0] for case in MADE_UP])
+def test_made_up_rows_of_benchmarks_whose_items_are_not_at_hand(name, hub, row, text, tmp_path):
+    """The columns are those of the data sets' cards and of other programs that read them; the second choice is the right one."""
+    (tmp_path / "test.jsonl").write_text(json.dumps(row) + "\n")
+    examples = [
+        {key: f"{value} {n}" if key in ("question", "question_id") else value for key, value in row.items()}
+        | ({"id": n} if "id" in row else {})
+        for n in range(5)
+    ]
+    (tmp_path / "shots.jsonl").write_text("".join(json.dumps(one) + "\n" for one in examples))
+    pattern = "test.jsonl" if name.split("/")[0] in ("m3ke", "pmmeval_mlogiqa") else None
+    splits = dict.fromkeys(("test", "val", "train", "team_allocation"), "test.jsonl") | {
+        "dev": "shots.jsonl",
+        "validation": "shots.jsonl",
+    }
+    (tmp_path / "map.yaml").write_text(json.dumps({hub: pattern or splits}))
+    task = load_task(name, data=tmp_path / "map.yaml")
+    [item] = task.items
+    assert item.target == 1
+    request = task.request(item)
+    prompt = request.prompt if isinstance(request, Generate) else request.prompts[0]
+    assert text in prompt.messages[-1].content
+    right_and_wrong(task, written='{{"answer": "{}"}}')
