@@ -4,11 +4,13 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from proctor.scoring.sandbox.engines import Bubblewrap
 from proctor.scoring.sandbox.judge import run
 from proctor.scoring.sandbox.limits import Limits
 from proctor.scoring.sandbox.process import resident
@@ -403,6 +405,25 @@ print("begun")
 def test_a_daemon_that_holds_the_output_open_holds_up_nothing(engine):
     program = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(600)\nprint('begun')"
     assert said(engine, program).ok
+
+
+def test_nothing_is_left_when_proctor_itself_is_killed(engine):
+    if not isinstance(engine, Bubblewrap):
+        pytest.skip("the sandbox here is not bubblewrap")
+    program = f"import os, sys\nos.execv(sys.executable, [sys.executable, '-c', 'import time; time.sleep(600)', '{MARK}'])"
+    imports = "from proctor.scoring.sandbox.engines import configured\nfrom proctor.scoring.sandbox.judge import run\n"
+    other = subprocess.Popen([sys.executable, "-c", "import sys; exec(sys.stdin.read())"], stdin=subprocess.PIPE, text=True)
+    other.stdin.write(f"{imports}run(configured(), {program!r})")
+    other.stdin.close()
+    assert until(lambda: processes_with(MARK))
+    other.kill()
+    other.wait()
+    assert until(lambda: not processes_with(MARK))
+
+
+def until(condition):
+    """Whether it comes true within a minute."""
+    return any(condition() or time.sleep(0.1) for _ in range(600))
 
 
 def test_sandboxes_do_not_see_each_other(engine):

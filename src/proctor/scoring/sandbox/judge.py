@@ -74,9 +74,11 @@ def judge(
             held.remove(descriptor)
         job = {"program": program, "tests": tests, "helpers": helpers, "entry_point": entry_point}
         late.start()
-        with contextlib.suppress(BrokenPipeError):
-            _write(from_program, json.dumps(job).encode() + b"\n")
-        late.cancel()
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                _write(from_program, json.dumps(job).encode() + b"\n")
+        finally:
+            late.cancel()
         os.close(held.pop())
         for one in running:
             one.find_first()
