@@ -1,8 +1,13 @@
 """The built-in conversations: for each an answer that keeps the rules of all its turns, and one that breaks every rule."""
 
+import json
+
 import pytest
 
+import proctor
 from proctor import load_task
+from proctor.scoring.ifeval.checks import kept as kept_at
+from proctor.scoring.ifeval.scorer import instructions
 from proctor.types import Exchange, Generate, Prompt, Response
 
 GOOD = {
@@ -54,3 +59,20 @@ def test_each_turn_adds_one_rule(task):
     for item in task.items:
         assert [len(turn["instruction_id_list"]) for turn in item.target] == [1, 2, 3]
         assert len(item.fields["then"]) == 2
+
+
+def test_a_run_reports_the_turns_and_what_is_forgotten(task, tmp_path):
+    """A model that keeps all rules in two turns and gives an answer of its own in the third, which breaks the oldest rule of some."""
+
+    def model(prompt):
+        item = next(item for item in task.items if item.fields["ask"] in prompt)
+        return "Well, no. It is late." if item.fields["then"][1] in prompt else GOOD[item.id]
+
+    [run] = proctor.run("dialogue_rules", model, out=tmp_path)
+    metrics = {metric.name: metric.value for metric in run.manifest.tasks[0].metrics}
+    assert (metrics["turn_1"], metrics["turn_2"]) == (1.0, 1.0)
+    assert 0 < metrics["turn_3"] < 0.5
+    rows = [json.loads(row) for row in run.attempts()["exchanges"].to_list()]
+    assert [[one["name"] for one in row] for row in rows] == [["turn 2", "turn 3"]] * 12
+    kept = [[kept_at("Well, no. It is late.", kind, arguments) for kind, arguments in instructions(item.target[1])] for item in task.items]
+    assert metrics["forgotten"] == pytest.approx(sum(not one for row in kept for one in row) / (12 + 24))
