@@ -186,6 +186,9 @@ class BigBenchScoring(TaskScoring):
 
     def _score_choice(self, item: Item, absolute: list[float]) -> Score:
         worth: list[float] = item.fields["target_scores"]
+        if "" in item.choices and len(absolute) == len(item.choices) - 1:  # it is not asked
+            place = item.choices.index("")
+            absolute = [*absolute[:place], 0.0, *absolute[place:]]
         if len(absolute) != len(item.choices):
             raise DataError(f"item '{item.id}': expected log-likelihoods of its {len(item.choices)} choices, found {len(absolute)}")
         total = _logsumexp(absolute)

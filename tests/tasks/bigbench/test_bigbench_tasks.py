@@ -93,6 +93,17 @@ def test_a_model_without_likelihoods_is_shown_letters(tmp_path: Path) -> None:
     assert "A. mammal\nB. bird" in asked.prompt.messages[0].content
 
 
+def test_an_empty_choice_is_not_asked_and_is_the_likeliest(tmp_path: Path) -> None:
+    examples = [{"input": "Nothing?", "target_scores": {"some": 0, "": 1, "all": 0}}]
+    task = load_task(f"bigbench:{put(tmp_path / 'none', {**CASES['defaults'], 'examples': examples})}")
+    request = task.request(task.items[0])
+    assert isinstance(request, Likelihood)
+    assert request.continuations == ("some", "all")
+    score = task.scoring.score(task.items[0], request, Response(loglikelihoods=((-1.0, -2.0),)))
+    assert score.values["multiple_choice_grade"] == 1
+    assert score.answer == "B"
+
+
 def test_a_run_reports_the_mean_of_subtasks(tmp_path: Path) -> None:
     put(tmp_path / "kinds", CASES["defaults"])
     run = proctor.run(f"bigbench:{tmp_path / 'kinds'}", "baseline:majority", out=tmp_path / "store")[0]

@@ -92,7 +92,8 @@ class BigBenchTask(Task):
         prompt = Prompt((Message("user", text),) if text else (), style="plain", delimiter="")
         if self.kind == "written":
             return Generate(prompt, self.spec.response.max_tokens)
-        return Likelihood((prompt,), tuple(item.target) if self.kind == "likelihood" else item.choices)
+        # An empty choice is not asked: its log-likelihood is 0.
+        return Likelihood((prompt,), tuple(item.target) if self.kind == "likelihood" else tuple(filter(None, item.choices)))
 
     def _asked(self, item: Item) -> str:
         """The examples and the question."""
