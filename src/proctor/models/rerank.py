@@ -21,7 +21,7 @@ from proctor.models.encoder_files import encoder_fingerprint, find_encoder, loca
 from proctor.models.options import read_options
 from proctor.models.ranking import Latest, best, positions
 from proctor.models.weights import OPTIONS, Options, default_dtype
-from proctor.types import Likelihood, Message, Prompt, Rank, Response
+from proctor.types import Item, Likelihood, Message, Prompt, Rank, Ranked, Response
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,7 +87,7 @@ class Reranker(Model):
         self._index.forget()
 
 
-def _order(ask: Ask, ids: Sequence[str], values: Sequence[float]) -> Any:
+def _order(ask: Ask, ids: Sequence[str], values: Sequence[float]) -> tuple[Ranked, ...]:
     import numpy as np
 
     assert isinstance(ask.request, Rank)
@@ -170,8 +170,6 @@ class LanguageModelReranker(Reranker):
         places = [(row, column) for row, (_, documents) in enumerate(pairs) for column in range(len(documents))]
 
         def asks() -> Iterator[Ask]:
-            from proctor.types import Item
-
             for index, (row, column) in enumerate(places):
                 query, documents = pairs[row]
                 text = _QUESTION.format(document=documents[column], query=query)
