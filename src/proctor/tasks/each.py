@@ -24,6 +24,7 @@ from proctor.template import Value, is_template
 
 _LEFT = ("each", "groups", "aggregate", "prompt", "item")  # templates of prompts and items see the values as columns
 _NO_TEMPLATES = ("style", "delimiter", "separator", "shots", "choose", "ids", "seed", "shots_as")  # of the prompt
+_PLAIN = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _ODD = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -137,6 +138,14 @@ def _compiled(source: str) -> Value:
     return Value(source, "template")
 
 
+def _filled_in(text: str, values: Mapping[str, Any]) -> Any:
+    """What Jinja makes of a template that holds nothing but names, without Jinja, which takes as long to import as listing all tasks."""
+    alone = _PLAIN.fullmatch(text)
+    if alone:
+        return values[alone[1]]
+    return _PLAIN.sub(lambda match: str(values[match[1]]), text.removesuffix("\n"))
+
+
 def _put(value: Any, values: Mapping[str, Any], path: tuple[str | int, ...], *, lenient: bool = False) -> Any:
     """A value with the templates in it filled in; `lenient` leaves those that name other things, which see them later."""
     if isinstance(value, Mapping):
@@ -145,6 +154,8 @@ def _put(value: Any, values: Mapping[str, Any], path: tuple[str | int, ...], *, 
         return [_put(one, values, (*path, index), lenient=lenient) for index, one in enumerate(value)]
     if not isinstance(value, str) or not is_template(value):
         return value
+    if _PLAIN.sub("", value).find("{") < 0 and all(name in values for name in _PLAIN.findall(value)):
+        return _filled_in(value, values)
     try:
         template = _compiled(value)
         if lenient and not template.template.names <= values.keys():
