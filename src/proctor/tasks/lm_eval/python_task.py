@@ -24,7 +24,7 @@ from proctor.tasks.lm_eval.yaml_files import FunctionRef
 from proctor.tasks.sources import plain_rows
 from proctor.tasks.spec import DataSpec, PromptSpec, ResponseSpec, TaskSpec
 from proctor.tasks.task import Task, _items_hash
-from proctor.types import Generate, Item, Likelihood, Message, Prompt, Request, Response
+from proctor.types import Generate, Item, Likelihood, MediaKind, Message, Prompt, Request, Response
 
 _LATER = ("items", "pool", "scoring", "origin")
 _NAMES = {"f1_score": "f1", "chrfpp": "chrf++"}  # the harness's functions by the names of their aggregations
@@ -63,6 +63,11 @@ class ClassTask(Task):
             languages=[],
         )
         self._made: _Made | None = None
+
+    @property
+    def media(self) -> frozenset[MediaKind]:
+        """None: what such a class asks is text."""
+        return frozenset()
 
     def __getattr__(self, name: str) -> Any:
         if name not in _LATER:
