@@ -177,8 +177,17 @@ def test_every_scorer_resolves_states_its_metrics_and_has_canonical_options(name
     for metric in scorer.metrics:
         assert (metric.statistics is None) == (metric.value is None)
     item = Item("1", {"answer": "1", "metadata": {"source_dataset": "leg_counting"}}, ("a", "b"), 0)
-    if name == "spans":
-        item = msgspec.structs.replace(item, target=[[0, 1]])
+    targets = {"spans": [[0, 1]], "squad": ["red"]}
+    if name in targets:
+        item = msgspec.structs.replace(item, target=targets[name])
+    if name == "bbq":
+        columns = {
+            "context_condition": "ambig",
+            "question_polarity": "neg",
+            "answer_info": {f"ans{place}": ["", group] for place, group in enumerate(("old", "young", "unknown"))},
+            "additional_metadata": {"stereotyped_groups": ["old"]},
+        }
+        item = msgspec.structs.replace(item, fields=columns, choices=("a", "b", "unknown"))
     worst = scorer.unanswered(item)
     # Not wrong but left out, unless an option says as what it counts; or counted as a guess.
     left_out = {"brier", "unread", "order_consistent", "acc_guessed"}
