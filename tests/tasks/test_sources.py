@@ -63,6 +63,13 @@ def parquet(rows):
     return out.getvalue()
 
 
+def arrow(rows, of="stream"):
+    out = io.BytesIO()
+    frame = pl.DataFrame(rows)
+    frame.write_ipc_stream(out) if of == "stream" else frame.write_ipc(out)
+    return out.getvalue()
+
+
 WRITERS = {
     ".jsonl": lambda rows: b"\n".join(json.dumps(row, ensure_ascii=False).encode() for row in rows),
     ".ndjson": lambda rows: b"\xef\xbb\xbf" + b"\r\n\r\n".join(json.dumps(row).encode() for row in rows),
@@ -70,6 +77,7 @@ WRITERS = {
     ".csv": lambda rows: delimited(rows, ","),
     ".tsv": lambda rows: b"\xef\xbb\xbf" + delimited(rows, "\t"),
     ".parquet": parquet,
+    ".arrow": arrow,
 }
 COMPRESS = {
     "": lambda data: data,
@@ -149,6 +157,13 @@ def test_paths(tmp_path):
     found = read(tmp_path / "sub", files=str(tmp_path / "sub" / "*.csv"), shots="../shots.csv")
     assert [row["q"] for row in found.rows] == ["sub/a.csv", "sub/b.csv"]
     assert found.shots == [{"q": "shots.csv"}]
+
+
+def test_arrow_files_are_read_as_arrow_streams_are(tmp_path):
+    rows = [{"q": "one", "choices": ["a", "b"], "answer": 1}, {"q": "two", "choices": [], "answer": None}]
+    for of in ("stream", "file"):
+        (tmp_path / f"{of}.arrow").write_bytes(arrow(rows, of))
+        assert read(tmp_path, files=f"{of}.arrow").rows == rows
 
 
 def test_parquet_values(tmp_path):
@@ -233,6 +248,8 @@ WRONG = [
     ("a.tsv", b'a\tb\n"x" y\t2\n', "a.tsv line 2: not values separated by '\\t'"),
     ("a.parquet", b"PAR1 nothing", "a.parquet: not Parquet"),
     ("a.parquet", parquet([{"a": 1}])[:-20], "a.parquet: not Parquet"),
+    ("a.arrow", b"ARROW1 nothing", "a.arrow: not Arrow"),
+    ("a.arrow", arrow([{"a": 1}])[:90], "a.arrow: not Arrow"),
     ("a.jsonl.gz", b"plain", "a.jsonl.gz: cannot be read: Not a gzipped file"),
     ("a.jsonl.gz", gzip.compress(b'{"a": 1}\n' * 99)[:-9], "a.jsonl.gz: cannot be read: Compressed file ended before"),
     ("a.jsonl.zst", b"plain text", "a.jsonl.zst: not Zstandard"),

@@ -19,7 +19,7 @@ class DataSpec(_Spec, frozen=True):
     """Where the rows come from: exactly one of `files`, `hub`, `package`, `gym`, `python`, `items`.
 
     Attributes:
-        files: path or glob (or a list of them) relative to the task file: .jsonl .json .csv .tsv .parquet, each also .gz or .zst.
+        files: path or glob (or a list of them) relative to the task file: .jsonl .json .csv .tsv .parquet .arrow, each also .gz or .zst.
         hub: data set on the Hugging Face hub, `org/name`.
         config: its configuration; default: the only one, or `default`.
         split: split of the hub data set that is tested.

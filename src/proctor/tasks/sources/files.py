@@ -1,4 +1,4 @@
-"""Rows from files: .jsonl .ndjson .json .csv .tsv .parquet, each also .gz or .zst."""
+"""Rows from files: .jsonl .ndjson .json .csv .tsv .parquet .arrow, each also .gz or .zst."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import msgspec
 from proctor.errors import DataError, nearest
 from proctor.tasks.sources import Table, plain_rows
 
-FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 COMPRESSIONS = (".gz", ".zst")
 MAX_BYTES = 4 << 30  # decompressed; a small archive can hold far more than fits in memory
 _KEPT: ContextVar[dict[tuple[Any, ...], Table] | None] = ContextVar("tables read", default=None)
@@ -109,7 +109,7 @@ def read_file(path: Path, name: str, columns: list[str] | None = None, delimiter
 
     Delimited values are text. An empty line is skipped. JSON is a list of objects, an object of columns (equally long lists), an object of
     objects (whose names become the column `id` where they have none), or JSON Lines under the name .json, which is how many data sets on
-    the hub are stored. Parquet values become JSON values: dates ISO 8601 text, bytes base64 text, decimals text, NaN null.
+    the hub are stored. Parquet and Arrow values become JSON values: dates ISO 8601 text, bytes base64 text, decimals text, NaN null.
 
     Args:
         path: the file.
@@ -135,8 +135,8 @@ def read_file(path: Path, name: str, columns: list[str] | None = None, delimiter
         raise DataError(f"{name}: the file is empty")
     if formats[0] == ".json":
         table = _json(data, name)
-    elif formats[0] == ".parquet":
-        table = _parquet(data, name)
+    elif formats[0] in (".parquet", ".arrow"):
+        table = _columns(data, name, formats[0])
     else:
         table = _delimited(data, name, (delimiter or ",") if formats[0] == ".csv" else "\t", columns)
     return _with_rows(table)
@@ -340,13 +340,16 @@ def _check_header(header: list[str], name: str, line: int) -> None:
             raise DataError(f"{name} line {line}: two columns are headed '{column}'; give every column a name of its own")
 
 
-def _parquet(data: bytes, name: str) -> Table:
+def _columns(data: bytes, name: str, kind: str) -> Table:
+    """Parquet, or Arrow: a stream, as `datasets` saves its tables, or a file, which begins with a name of its own."""
     import polars as pl
 
+    read = pl.read_parquet if kind == ".parquet" else pl.read_ipc if data.startswith(b"ARROW1") else pl.read_ipc_stream
     try:
-        frame = pl.read_parquet(io.BytesIO(data))
+        frame = read(io.BytesIO(data))
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-        raise DataError(f"{name}: not Parquet: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from None
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{name}: not {kind[1:].capitalize()}: {reason}") from None
     simple = (pl.String, pl.Boolean, pl.Null)
     rows = frame.to_dicts()
     if any(kind not in simple and not kind.is_integer() for kind in frame.dtypes):
