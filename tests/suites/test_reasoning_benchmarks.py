@@ -225,7 +225,7 @@ def test_wikihop_shows_documents_and_candidates(tmp_path: Path) -> None:
     }
     at = tmp_path / "map.yaml"
     written(tmp_path, {"x": {"rows": [row]}})
-    at.write_text(json.dumps({"community-datasets/wiki_hop": str(tmp_path / "set0" / "rows.jsonl")}))
+    at.write_text(json.dumps({"QAngaroo/wiki_hop": str(tmp_path / "set0" / "rows.jsonl")}))
     task = load_task("wikihop", data=str(at))
     text = shown(task, task.items[0])
     assert "Ulm lies on the Danube.\n\nThe Danube ends in the Black Sea.\n\nRelation: flows into\nSubject: river of Ulm" in text

@@ -19,6 +19,7 @@ import pytest
 huggingface_hub = pytest.importorskip("huggingface_hub")
 
 from proctor.errors import DataError  # noqa: E402
+from proctor.tasks.load import load_task, task_specs  # noqa: E402
 from proctor.tasks.sources import read_rows  # noqa: E402
 from proctor.tasks.spec import DataSpec  # noqa: E402
 from proctor.tasks.task import Task  # noqa: E402
@@ -27,6 +28,12 @@ from proctor.tasks.task import Task  # noqa: E402
 def parquet(rows: list[dict]) -> bytes:
     file = io.BytesIO()
     pl.DataFrame(rows).write_parquet(file)
+    return file.getvalue()
+
+
+def arrow(rows: list[dict]) -> bytes:
+    file = io.BytesIO()
+    pl.DataFrame(rows).write_ipc_stream(file)
     return file.getvalue()
 
 
@@ -271,6 +278,28 @@ def test_a_file_of_the_repository_as_in_p_mmeval(hub):
     assert [row["q"] for row in rows.shots] == ["example"]
     assert "mmlu_ES-LA.jsonl, commit" in rows.origin
     fails("has no file 'mmmlu/easy/test/mmlu_EN-LA.jsonl'; did you mean", hub="org/parallel", file="mmmlu/easy/test/mmlu_EN-LA.jsonl")
+
+
+def test_arrow_of_saved_tables_as_in_mmlu_redux(hub):
+    names = ("anatomy", "virology")
+    files = {f"{name}/data-00000-of-00001.arrow": arrow(rows_of(name)) for name in names}
+    configs = "".join(f"- config_name: {path.split('/')[0]}\n  data_files:\n  - split: test\n    path: {path}\n" for path in sorted(files))
+    files |= {f"{name}/{of}.json": b"{}" for name in names for of in ("dataset_info", "state")}
+    hub.sets["o/redux"] = {"main": {"README.md": readme(f"configs:\n{configs}"), **files}}
+    assert read(hub="o/redux", config="virology", split="test").rows == rows_of("virology")
+
+
+def test_tasks_name_the_file_where_only_a_script_tells_files_apart(hub):
+    """The repositories of LAMBADA and AlpacaEval: a script, and files beside it of which names alone would take too many or none."""
+    languages = {f"data/lambada_test{one}.jsonl": jsonl([{"text": f"passage{one} end"}]) for one in ("", "_de", "_en", "_es")}
+    ((_, pinned),) = task_specs(["lambada"])
+    hub.sets["EleutherAI/lambada_openai"] = {pinned.data.revision: {"README.md": b"# x", "lambada_openai.py": b"", **languages}}
+    assert [item.target for item in load_task("lambada").items] == ["end"]
+    row = {"instruction": "Say so.", "output": "So.", "generator": "gpt4_1106_preview", "dataset": "koala"}
+    files = {f"alpaca_eval{one}.json": json.dumps([{**row, "output": one}]).encode() for one in ("", "_gpt4_baseline", "_all_outputs")}
+    ((_, pinned),) = task_specs(["alpaca_eval"])
+    hub.sets["tatsu-lab/alpaca_eval"] = {pinned.data.revision: {"README.md": b"# x", "alpaca_eval.py": b"", **files}}
+    assert [item.fields["output"] for item in load_task("alpaca_eval").items] == ["_gpt4_baseline"]
 
 
 def test_only_a_script_is_read_from_the_conversion(hub):
