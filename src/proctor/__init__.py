@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from proctor.errors import ProctorError
     from proctor.models.base import Model
     from proctor.models.open import open_model
-    from proctor.reports.of_runs import compare, leaderboard, profile
+    from proctor.reports.of_runs import compare, leaderboard, plot, profile
     from proctor.results.store import Run, Store, open_store
     from proctor.tasks.lm_eval.settings import LmEvalSettings
     from proctor.tasks.load import load_suite, load_task
@@ -41,6 +41,7 @@ _HOMES = {
     "load_task": "proctor.tasks.load",
     "open_model": "proctor.models.open",
     "open_store": "proctor.results.store",
+    "plot": "proctor.reports.of_runs",
     "profile": "proctor.reports.of_runs",
     "rescore": "proctor.engine.rescore",
     "run": "proctor.engine.session",
@@ -62,6 +63,7 @@ __all__ = [
     "load_task",
     "open_model",
     "open_store",
+    "plot",
     "profile",
     "rescore",
     "run",

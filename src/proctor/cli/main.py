@@ -24,6 +24,7 @@ VERBS = {
     "power": "How many items it takes to see a difference.",
     "profile": "Strengths and weaknesses of one model.",
     "heatmap": "Scores over two properties of the items, such as length and depth.",
+    "plot": "Draw a picture for a paper: SVG, PDF or PNG.",
     "judges": "How far judges can be trusted: agreement, and what sways them.",
     "report": "Write the results as a page that opens from disk.",
     "rescore": "Score the kept answers of a run anew.",

@@ -16,6 +16,7 @@ from proctor.reports.leaderboard import Row
 from proctor.reports.render import Format, Table, render
 from proctor.reports.tables import heading, task_label
 from proctor.reports.text import ABSENT, is_share, number_text
+from proctor.results.notebook import preformatted
 from proctor.visible import one_line
 
 MARKS = {"better": "▲", "worse": "▼", "": ""}
@@ -37,6 +38,9 @@ class Comparisons(Struct, frozen=True):
 
     def __repr__(self) -> str:
         return self.text()
+
+    def _repr_html_(self) -> str:
+        return preformatted(self.text())
 
 
 def comparison_tables(pairs: Sequence[Comparison], format: Format = "table") -> list[Table]:  # noqa: A002

@@ -153,17 +153,17 @@ def _table(of: Laid) -> Table:
     for i, name in enumerate(of.map.rows):
         cells = [_cell(float(of.map.means[i, j]), of.bounds, share) for j in range(len(of.map.columns))]
         tokens = [ABSENT if of.tokens[i] is None else f"{of.tokens[i]:,.0f}"] if counted else []
-        rows.append([_shown(name), *tokens, *cells, _number(float(of.map.row_means[i]), share)])
-    means = [_number(float(one), share) for one in of.map.column_means]
-    rows.append(["all", *([""] if counted else []), *means, _number(of.map.mean, share)])
+        rows.append([shown_label(name), *tokens, *cells, shown_number(float(of.map.row_means[i]), share)])
+    means = [shown_number(float(one), share) for one in of.map.column_means]
+    rows.append(["all", *([""] if counted else []), *means, shown_number(of.map.mean, share)])
     title = f"{of.model} on {of.task}: {of.metric} by {down} (down) and {across} (across)"
     if of.part is not None:
-        title += f", {of.part[0]} {_shown(of.part[1])}"
+        title += f", {of.part[0]} {shown_label(of.part[1])}"
     attempts = int(of.map.counts.sum())
     notes = [f"Means{' in percent' if share else ''} of {attempts} attempts, one cell {_per_cell(of.map)}; ░ ▒ ▓ █: better."]
     if counted:
         notes.append("tokens: of the whole prompt, as the model counts them, on average.")
-    columns = [down, *(["tokens"] if counted else []), *map(_shown, of.map.columns), "all"]
+    columns = [down, *(["tokens"] if counted else []), *map(shown_label, of.map.columns), "all"]
     return Table(title, columns, rows, notes, rules=frozenset({len(of.map.rows)}), data=heat_json(of), records=_records(of))
 
 
@@ -175,7 +175,7 @@ def _per_cell(of: HeatMap) -> str:
 def _cell(value: float, bounds: tuple[float, float], share: bool) -> str:
     if math.isnan(value):
         return ABSENT
-    return f"{_number(value, share)} {SHADES[round(_place(value, bounds) * (len(SHADES) - 1))]}"
+    return f"{shown_number(value, share)} {SHADES[round(_place(value, bounds) * (len(SHADES) - 1))]}"
 
 
 def _place(value: float, bounds: tuple[float, float]) -> float:
@@ -184,11 +184,13 @@ def _place(value: float, bounds: tuple[float, float]) -> float:
     return min(1.0, max(0.0, (value - low) / (high - low))) if high > low else 1.0
 
 
-def _number(value: float, share: bool) -> str:
+def shown_number(value: float, share: bool) -> str:
+    """A mean as it is printed: in whole percent where it is a share."""
     return ABSENT if math.isnan(value) else f"{100 * value:.0f}" if share else f"{value:.3g}"
 
 
-def _shown(name: Label) -> str:
+def shown_label(name: Label) -> str:
+    """A value of a property as it is printed."""
     return f"{name:g}" if isinstance(name, float) else str(name)
 
 
@@ -238,7 +240,7 @@ def page_maps(run: Run | None, result: TaskResult) -> list[dict[str, Any]]:
     share = of.bounds == (0.0, 1.0)
 
     def cell(value: float) -> tuple[str, int | None]:
-        return _number(value, share), None if math.isnan(value) else round(STEPS * _place(value, of.bounds))
+        return shown_number(value, share), None if math.isnan(value) else round(STEPS * _place(value, of.bounds))
 
     return [
         {
@@ -246,7 +248,7 @@ def page_maps(run: Run | None, result: TaskResult) -> list[dict[str, Any]]:
             "metric": of.metric,
             "share": share,
             "axes": of.axes,
-            "columns": [_shown(name) for name in of.map.columns],
-            "rows": [(_shown(name), [cell(float(one)) for one in of.map.means[i]]) for i, name in enumerate(of.map.rows)],
+            "columns": [shown_label(name) for name in of.map.columns],
+            "rows": [(shown_label(name), [cell(float(one)) for one in of.map.means[i]]) for i, name in enumerate(of.map.rows)],
         }
     ]

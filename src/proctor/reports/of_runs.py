@@ -1,8 +1,9 @@
-"""`proctor.leaderboard`, `proctor.profile` and `proctor.compare`: what the command line prints, from Python."""
+"""`proctor.leaderboard`, `proctor.profile`, `proctor.compare` and `proctor.plot`: what the command line prints, from Python."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Literal
 
 from proctor.analysis.aggregate import COMPOSITES
 from proctor.errors import UsageError, nearest
@@ -12,9 +13,22 @@ from proctor.reports import tables
 from proctor.reports.compare_tables import Comparisons
 from proctor.reports.ranking import ranked_boards
 from proctor.reports.render import Format
+from proctor.results.notebook import preformatted
 from proctor.results.store import Run, Store
 
+if TYPE_CHECKING:
+    from proctor.reports.figures.picture import Picture
+
 Runs = Run | Store | Iterable[Run]
+
+
+class Shown(str):
+    """A text that a notebook shows as it stands, lines and columns kept."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return preformatted(self)
 
 
 def leaderboard(
@@ -37,7 +51,7 @@ def leaderboard(
     """
     if composite is not None and composite not in COMPOSITES:
         raise UsageError(f"no composite '{composite}'{nearest(composite, COMPOSITES) or ';'} there are: {', '.join(COMPOSITES)}")
-    return tables.leaderboard(ranked_boards(_listed(runs), composite, common=common), format)
+    return Shown(tables.leaderboard(ranked_boards(_listed(runs), composite, common=common), format))
 
 
 def profile(runs: Runs, model: str, format: Format = "table", *, gaps: Sequence[str] = (), items: int = 5) -> str:  # noqa: A002
@@ -53,7 +67,7 @@ def profile(runs: Runs, model: str, format: Format = "table", *, gaps: Sequence[
     Raises:
         UsageError: no such model, or several; a gap that names no task; no such format.
     """
-    return profiles.profile_text(profiles.full_profile(_listed(runs), model, gaps=gaps, items=items), format)
+    return Shown(profiles.profile_text(profiles.full_profile(_listed(runs), model, gaps=gaps, items=items), format))
 
 
 def compare(runs: Runs, baseline: str, *models: str, suite: str | None = None, items: int = 5) -> Comparisons:
@@ -73,6 +87,38 @@ def compare(runs: Runs, baseline: str, *models: str, suite: str | None = None, i
         StoreError: a file of attempts is damaged.
     """
     return Comparisons(comparisons.compare(_listed(runs), baseline, models, suite=suite, items=items))
+
+
+def plot(
+    runs: Runs,
+    kind: str,
+    *models: str,
+    suite: str | None = None,
+    protocol: str | None = None,
+    tasks: Sequence[str] = (),
+    composite: str | None = None,
+    common: bool = False,
+    by: Literal["task", "domain", "capability"] = "task",
+    against: Literal["cost", "time", "tokens"] | None = None,
+    axes: Sequence[str] = (),
+    width: str | float = "two",
+) -> Picture:
+    """A picture of the tables' numbers, which a notebook shows and `.save(PATH)` writes; it is a matplotlib figure.
+
+    Args:
+        runs: a run, several, or a store.
+        kind: `leaderboard`, `radar`, `bars`, `forest`, `pareto`, `heatmap` or `calibration`.
+        models: which; of `forest` the baseline first. Default: all.
+        suite, protocol, tasks, composite, common, by, against, axes, width: the options of `proctor plot`.
+
+    Raises:
+        UsageError: an unknown name, several boards and none named, more models than can be told apart.
+        MissingExtra: matplotlib is not installed.
+    """
+    from proctor.reports.figures.kinds import Asked, make_picture
+
+    asked = Asked(models, suite, protocol, tasks, composite, common, by, against, axes, width)
+    return make_picture(_listed(runs), kind, asked)
 
 
 def _listed(runs: Runs) -> list[Run]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,24 +65,44 @@ class TaskConfidence(Struct, frozen=True):
     source: str = "choices"
 
 
+class Stated(Struct, frozen=True):
+    """A task's confidences of one kind, answer by answer.
+
+    Attributes:
+        task: the column. source: as in `TaskConfidence`.
+        confidence, right: of the items that have one; whether the answer was right (0 or 1).
+        groups: of those items, empty where an item stands alone.
+        missing: items without a confidence.
+    """
+
+    task: str
+    source: str
+    confidence: list[float]
+    right: list[float]
+    groups: list[str]
+    missing: int
+
+
 def task_confidences(row: Row, runs: Mapping[str, Run]) -> list[TaskConfidence]:
     """The tasks of a row whose attempts are right or wrong and have a confidence, by likelihood or stated; of several epochs the first.
 
     Raises:
         StoreError: a file of attempts is damaged.
     """
-    found = []
+    return [measured(one) for one in stated_confidences(row, runs)]
+
+
+def stated_confidences(row: Row, runs: Mapping[str, Run]) -> Iterator[Stated]:
+    """What `task_confidences` measures. Raises as it does."""
     for name, result in row.tasks.items():
         path = runs[row.runs[name]].attempts_path
         rule = _rule(result)
         rows = _rows(path, result, rule) if rule is not None else []
-        one = _confidence(name, rows, rule) if rows and rule is not None else None
-        if one:
-            found.append(one)
+        if rows and rule is not None and all(one["score"] in (0.0, 1.0) for one in rows):
+            yield from _kept(name, "choices", rows, [_stated(one, rule) for one in rows])
         asked = [question[0] for question in result.protocol.get("confidence", {}).get("questions", [])]
         if asked:
-            found += _stated_confidences(name, asked, _stated_rows(path, result, "relative" in asked))
-    return found
+            yield from _asked(name, asked, _stated_rows(path, result, "relative" in asked))
 
 
 def _stated_rows(path: Path, result: TaskResult, compared: bool) -> list[dict[str, Any]]:
@@ -103,17 +123,21 @@ def _stated_rows(path: Path, result: TaskResult, compared: bool) -> list[dict[st
     return rows.to_dicts()
 
 
-def _stated_confidences(name: str, asked: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[TaskConfidence]:
+def _asked(name: str, asked: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Iterator[Stated]:
     if not rows or any(row["score"] not in (0.0, 1.0) for row in rows):
-        return []
+        return
     metrics = [msgspec.json.decode(row["metrics"] or "{}") for row in rows]
-    found = []
     for ask in asked:
-        values = _compared(rows) if ask == "relative" else [one.get(f"confidence_{ask}") for one in metrics]
-        one = _measured(name, ask, rows, values)
-        if one:
-            found.append(one)
-    return found
+        yield from _kept(name, ask, rows, _compared(rows) if ask == "relative" else [one.get(f"confidence_{ask}") for one in metrics])
+
+
+def _kept(name: str, source: str, rows: Sequence[Mapping[str, Any]], values: Sequence[float | None]) -> Iterator[Stated]:
+    """The items that have a confidence; nothing where none has."""
+    stated = [(row, value) for row, value in zip(rows, values, strict=True) if value is not None]
+    if stated:
+        right = [row["score"] for row, _ in stated]
+        groups = [row["group"] or "" for row, _ in stated]
+        yield Stated(name, source, [value for _, value in stated], right, groups, len(rows) - len(stated))
 
 
 def _compared(rows: Sequence[Mapping[str, Any]]) -> list[float | None]:
@@ -164,32 +188,21 @@ def _rows(path: Path, result: TaskResult, rule: Normalise) -> list[dict[str, Any
         return rows.collect().to_dicts()
 
 
-def _confidence(name: str, rows: Sequence[Mapping[str, Any]], rule: Normalise) -> TaskConfidence | None:
-    if any(row["score"] not in (0.0, 1.0) for row in rows):
-        return None
-    return _measured(name, "choices", rows, [_stated(row, rule) for row in rows])
-
-
-def _measured(name: str, source: str, rows: Sequence[Mapping[str, Any]], values: Sequence[float | None]) -> TaskConfidence | None:
-    """The numbers of one kind of confidence; None where no item has one."""
+def measured(of: Stated) -> TaskConfidence:
+    """The numbers of one kind of confidence."""
     import numpy as np
 
     from proctor.analysis.confidence import confidence_intervals, overconfidence
     from proctor.analysis.selective import augrc, auroc
     from proctor.analysis.smooth_calibration import smooth_ece
 
-    stated = [(row, value) for row, value in zip(rows, values, strict=True) if value is not None]
-    if not stated:
-        return None
-    confidence = np.array([value for _, value in stated])
-    right = np.array([row["score"] for row, _ in stated])
-    groups = [row["group"] or "" for row, _ in stated]
+    confidence, right = np.array(of.confidence), np.array(of.right)
     statistics = [overconfidence, smooth_ece, auroc, augrc]
-    over, ece, roc, grc = confidence_intervals(statistics, confidence, right, groups, resamples=RESAMPLES)
-    if source == "relative":
+    over, ece, roc, grc = confidence_intervals(statistics, confidence, right, of.groups, resamples=RESAMPLES)
+    if of.source == "relative":
         over = ece = UNDEFINED
     mean = float(confidence.mean())
-    return TaskConfidence(name, float(right.mean()), mean, over, ece, roc, grc, len(stated), len(rows) - len(stated), source)
+    return TaskConfidence(of.task, float(right.mean()), mean, over, ece, roc, grc, len(of.right), of.missing, of.source)
 
 
 def _stated(row: Mapping[str, Any], rule: Normalise) -> float | None:

@@ -10,6 +10,7 @@ from proctor.errors import StoreError, UsageError, nearest
 from proctor.results.attempts import reading_attempts
 from proctor.results.bucket import RECORD, Bucket, bucket_url, of_folder
 from proctor.results.manifest import Manifest, read_manifest
+from proctor.results.notebook import run_html
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,6 +31,9 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({self.manifest.run!r}, {self.manifest.state})"
+
+    def _repr_html_(self) -> str:
+        return run_html(self.manifest)
 
     @property
     def location(self) -> str:
