@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "transformers", "polars", "numpy", "pandas", "pyarrow", "aiohttp", "jinja2", "sacrebleu", "scipy", "rich")
+HEAVY = ("torch", "transformers", "polars", "numpy", "pandas", "pyarrow", "aiohttp", "jinja2", "sacrebleu", "scipy", "rich", "matplotlib")
 
 
 def loaded(code: str) -> set[str]:
@@ -36,7 +36,7 @@ def typed(*command: str) -> str:
         typed("run", "--help"),
         *(
             typed(verb, "--help")
-            for verb in ("leaderboard", "compare", "power", "profile", "report", "rescore", "import", "export", "sql", "show")
+            for verb in ("leaderboard", "compare", "power", "profile", "plot", "report", "rescore", "import", "export", "sql", "show")
         ),
         typed("list", "tasks"),
         typed("list", "tasks", "core"),

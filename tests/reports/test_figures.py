@@ -116,7 +116,7 @@ def kind_of(name):
 def with_time(runs):
     """Imports know no time; pictures of it need some."""
     for place, run in enumerate(runs):
-        run.manifest.seconds = 10.0 * 3**place
+        run.manifest.seconds = 10.0 * 1.3**place
         run.manifest.provenance = None
     return runs
 
@@ -137,6 +137,17 @@ def test_thirty_models_are_legible(store, kind):
     picture = make_picture(store([f"organisation/model-{k}-instruct-2026" for k in range(30)]), kind, Asked())
     assert overlaps(picture) == []
     assert outside(picture) == []
+
+
+@pytest.mark.parametrize("width", ["one", "two"])
+def test_thirty_points_are_named_where_there_is_room(store, width):
+    names = [f"organisation/model-{k}" for k in range(30)]
+    picture = make_picture(with_time(store(names)), "pareto", Asked(width=width))
+    assert overlaps(picture) == []
+    assert outside(picture) == []
+    said = " ".join(text.replace("\n", " ") for text, _ in texts(picture))
+    assert all(f"model-{k}" in said for k in range(30))
+    assert picture.axes[0].get_window_extent().height > 100
 
 
 def test_the_bars_are_the_leaderboard(store):
@@ -267,6 +278,7 @@ def choices(tmp_path):
 def test_the_reliability_diagram_is_the_profiles(choices):
     (part,) = full_profile([choices], "random").parts
     (told,) = part.detail.confidence
+    assert overlaps(make_picture([choices], "calibration", Asked(width="one"))) == []
     picture = make_picture([choices], "calibration", Asked())
     (line,), (risk,) = by_gid(picture, "reliability"), by_gid(picture, "risk")
     heights = [one.get_height() for axes in picture.axes for group in axes.containers for one in group]

@@ -17,6 +17,7 @@ from proctor.reports.profile_confidence import SOURCES, Stated, measured
 from proctor.reports.tables import heading
 
 BINS = 10
+TICKS = (0, 0.5, 1)
 MOST_TASKS = 10  # lines of charts on a page
 
 
@@ -39,7 +40,7 @@ def calibration_picture(board: Board, row: Row, stated: Sequence[Stated], width:
         f"Left: accuracy of {BINS} bins of confidence, 95 % intervals, over the number of items.",
         "Right: share of wrong answers among those answered, the most confident first.",
     ]
-    made = picture(width, len(stated) * min(side * 0.95, 2.6) + 0.2, f"{row.label} on {heading(board, models=False)}", notes)
+    made = picture(width, len(stated) * min(max(side * 0.95, 1.9), 2.6) + 0.2, f"{row.label} on {heading(board, models=False)}", notes)
     parts = made.add_gridspec(2 * len(stated), 2, height_ratios=[3, 1] * len(stated))
     for place, one in enumerate(stated):
         upper, lower = made.add_subplot(parts[2 * place, 0]), made.add_subplot(parts[2 * place + 1, 0])
@@ -63,11 +64,11 @@ def _reliability(upper: Axes, lower: Axes, one: Stated, name: str) -> None:
     for found in bins:
         lower.annotate(f"{found.items}", ((found.low + found.high) / 2, found.items), (0, 1), textcoords="offset points", ha="center",
                        fontsize=SIZE - 3)  # fmt: skip
-    upper.set(xlim=(0, 1), ylim=(-0.02, 1.02), yticks=[0, 0.5, 1], xticks=[0, 0.25, 0.5, 0.75, 1])
+    upper.set(xlim=(0, 1), ylim=(-0.02, 1.02), yticks=[0, 0.5, 1], xticks=TICKS)
     upper.tick_params(labelbottom=False)
-    lower.set(xlim=(0, 1), ylim=(0, 1.35 * max(found.items for found in bins)), xticks=[0, 0.25, 0.5, 0.75, 1], yticks=[])
+    lower.set(xlim=(0, 1), ylim=(0, 1.35 * max(found.items for found in bins)), xticks=TICKS, yticks=[])
     lower.set_xlabel("confidence")
-    lower.set_ylabel("items")
+    lower.set_ylabel("items", fontsize=SIZE - 1)
     upper.set_ylabel("accuracy")
     upper.set_title(name, loc="left")
     for axis in (upper.xaxis, upper.yaxis, lower.xaxis):
@@ -79,7 +80,7 @@ def _risk(axes: Axes, one: Stated) -> None:
     axes.plot(curve.coverage, curve.risk, color=COLORS[1], linewidth=1.2, gid="risk", marker="o", markersize=2)
     base = 1 - float(np.mean(one.right))
     axes.axhline(base, color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
-    axes.set(xlim=(0, 1.02), ylim=(-0.02, 1.02), xticks=[0, 0.25, 0.5, 0.75, 1], yticks=[0, 0.25, 0.5, 0.75, 1])
+    axes.set(xlim=(0, 1.02), ylim=(-0.02, 1.02), xticks=TICKS, yticks=TICKS)
     axes.set_xlabel("coverage")
     axes.set_ylabel("risk")
     axes.grid()

@@ -71,7 +71,9 @@ def pareto_picture(board: Board, rows: Sequence[Row], width: float, against: Aga
     axes.margins(0.1)
     lines = [(one, (other[0], one[1])) for one, other in pairwise(best)] + [((other[0], one[1]), other) for one, other in pairwise(best)]
     bars = [((x, scale * t.low), (x, scale * t.high)) for _, x, _, t in there if t.low is not None and t.high is not None]
-    _name(made, axes, labels([row.label for row, *_ in there], 20 if width < 5 else 26), list(zip(xs, ys, strict=True)), [*lines, *bars])
+    names = labels([row.label for row, *_ in there], 20 if width < 5 else 26)
+    front_first = sorted(range(len(there)), key=lambda place: not front[place])  # who is on the front has the first choice of room
+    _name(made, axes, [names[one] for one in front_first], [(xs[one], ys[one]) for one in front_first], [*lines, *bars])
     return made
 
 
@@ -103,7 +105,7 @@ def _name(made: Picture, axes: Axes, names: Sequence[str], points: Sequence[Poin
         text = axes.annotate(name, point, (0, 0), textcoords="offset points", fontsize=size, va="center", ha="center")
         box = text.get_window_extent(renderer)
         wide, high = box.width / 2 / unit + 1, box.height / 2 / unit + 1
-        for far in (5, 10, 16, 24, 34, 46, 60, 76, 94, 114, 136):
+        for far in (5, 10, 16, 24, 34, 46, 60):
             tried = [_beside(turn, far, wide, high) for turn in (0, 8, 4, 12, 2, 14, 6, 10, 1, 3, 5, 7, 9, 11, 13, 15)]
             boxes = [Bbox.from_bounds(x + (dx - wide) * unit, y + (dy - high) * unit, 2 * wide * unit, 2 * high * unit) for dx, dy in tried]
             free = [
@@ -124,8 +126,10 @@ def _name(made: Picture, axes: Axes, names: Sequence[str], points: Sequence[Poin
             text.remove()
             unnamed.append(name)
     if unnamed:
-        label = axes.get_xlabel()
-        axes.set_xlabel(f"{label}\n{wrapped(['No room for the names of: ' + ', '.join(unnamed)], made.get_figwidth() - 1)}")
+        told = wrapped(["No room for the names of: " + ", ".join(unnamed)], made.get_figwidth() - 1)
+        axes.set_xlabel(f"{axes.get_xlabel()}\n{told}")
+        # So much higher, the chart itself keeps its size, and every name its place.
+        made.set_figheight(made.get_figheight() + (told.count("\n") + 1) * SIZE * 1.25 / 72)
 
 
 def _beside(turn: int, far: float, wide: float, high: float) -> tuple[float, float]:
