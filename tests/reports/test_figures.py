@@ -6,6 +6,7 @@ import math
 from xml.etree import ElementTree
 
 import matplotlib as mpl
+import numpy as np
 import polars as pl
 import pytest
 from matplotlib.text import Text
@@ -16,6 +17,7 @@ from proctor.errors import MissingExtra, UsageError
 from proctor.reports.board_data import corrected_interval
 from proctor.reports.figures.kinds import Asked, make_picture
 from proctor.reports.figures.style import labels
+from proctor.reports.heat_maps import heat_maps
 from proctor.reports.leaderboard import task_score
 from proctor.reports.profile import full_profile
 from proctor.reports.ranking import ranked_boards
@@ -264,6 +266,29 @@ def test_the_heat_map_is_the_leaderboard(store):
             assert cells[f"cell-{down}-{across}"] == f"{100 * row.tasks[name].main.value:.1f}"
             assert colors[down, across] == pytest.approx(task_score(row.tasks[name]).corrected)
     assert len(by_gid(picture, "missing")) == 1
+
+
+def test_named_models_stand_in_the_boards_order(store):
+    runs = store(["m0", "m1", "m2"])
+    (board,) = ranked_boards(runs)
+    best = [row.label for row in board.rows if row.label != "m1"]
+    for kind in ("leaderboard", "heatmap"):
+        picture = make_picture(runs, kind, Asked(models=list(reversed(best))))
+        assert [one.get_text() for one in picture.axes[0].get_yticklabels()] == best
+
+
+def test_the_grid_is_the_heat_map(tmp_path):
+    rows = [{"q": f"{k}", "target": k % 3, "depth": k % 2, "size": 10 * (k % 3)} for k in range(12) if k % 6 != 5]
+    keys = {"item": {"metadata": ["depth", "size"]}, "prompt": "{{ q }}", "scoring": "numeric"}
+    (run,) = proctor.run(proctor.Task(task="grid", data=rows, **keys), lambda prompt: "1", out=tmp_path)
+    (laid,) = heat_maps([run], "lambda", "grid", ["depth", "size"])
+    picture = make_picture([run], "heatmap", Asked(models=["lambda"], tasks=["grid"], axes=["depth", "size"]))
+    axes = picture.axes[0]
+    assert (axes.get_ylabel(), axes.get_xlabel()) == laid.axes
+    cells = {one.get_gid(): one.get_text() for one in by_gid(picture, "cell-")}
+    for (down, across), mean in np.ndenumerate(laid.map.means):
+        assert cells.get(f"cell-{down}-{across}") == (None if math.isnan(mean) else f"{100 * mean:.0f}")
+    assert len(by_gid(picture, "missing")) == np.isnan(laid.map.means).sum() == 1
 
 
 @pytest.fixture

@@ -88,6 +88,8 @@ def _of_board(board: Board, runs: Sequence[Run], kind: str, asked: Asked, width:
     from proctor.reports.profile_confidence import stated_confidences
 
     rows = _rows(board, runs, asked)
+    if kind in ("leaderboard", "heatmap"):  # the best first, however they were named
+        rows = [row for row in board.rows if row in rows]
     for task in asked.tasks:
         if task not in board.tasks:
             raise UsageError(f"no task '{task}' on {board.title}{nearest(task, board.tasks) or ';'} there are: {', '.join(board.tasks)}")
@@ -139,7 +141,7 @@ def the_board(found: Sequence[Board], asked: Asked, runs: Sequence[Run]) -> Boar
 
 
 def _rows(board: Board, runs: Sequence[Run], asked: Asked) -> list[Row]:
-    """The rows to draw: those named, in the order named for charts with a legend; else all."""
+    """The rows to draw: those named, in that order; else all."""
     if not asked.models:
         return board.rows
     found = {find_model([run.manifest for run in runs], model): None for model in asked.models}
