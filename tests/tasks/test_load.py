@@ -171,4 +171,7 @@ def test_a_suite_says_how_many_examples(here):
 def test_of_a_task_and_a_suite_of_one_name():
     assert load_task("multilingual").name == "multilingual"
     assert suite_spec("multilingual").suite == "multilingual"
+    assert load_task("multilingual").source == "builtin:multilingual"
+    assert load_suite("builtin:multilingual").tasks[0].name == "multilingual"  # as a run says where its task came from
+    assert suite_spec("builtin:suites/multilingual").suite == "multilingual"
     assert "multilingual" in [spec.task for _, spec in task_specs(["core"])]  # inside a suite file the task is meant

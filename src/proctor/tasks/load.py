@@ -22,6 +22,7 @@ from proctor.tasks.yaml_file import TaskFile, read_task_file, read_yaml, task_sp
 
 BEIR = "beir:"
 BUILTIN = Path(__file__).parent.parent / "suites"
+_SUITES = "builtin:suites/"
 _YAML = (".yaml", ".yml")
 
 
@@ -295,9 +296,13 @@ def _locate(ref: str, base: Path | None = None, *, task: bool = False) -> tuple[
 def _find(ref: str, base: Path | None = None, *, task: bool = False) -> tuple[Path, str]:
     """The file or folder behind a name, and what to call it.
 
-    Names inside a suite file are looked for beside it first. Of a built-in task and suite of one name the task is meant inside a suite file
-    and where a `task` is asked for, else the suite.
+    Names inside a suite file are looked for beside it first. Of a built-in task and suite of one name the task is meant inside a suite
+    file, where a `task` is asked for, and by `builtin:NAME`; else the suite, which is `builtin:suites/NAME`.
     """
+    if ref.startswith(_SUITES):
+        path = BUILTIN / f"{ref.removeprefix(_SUITES)}.yaml"
+        if _is_there(path):
+            return path, ref
     if ref.endswith(_YAML) or "/" in ref or (base is None and _is_there(Path(ref)) and Path(ref).is_dir() and ref not in builtin_suites()):
         path = (base or Path()) / ref
         if not _is_there(path):
@@ -311,10 +316,11 @@ def _find(ref: str, base: Path | None = None, *, task: bool = False) -> tuple[Pa
                 return base / f"{ref}{suffix}", str(base / f"{ref}{suffix}")
     name = ref.removeprefix("builtin:")
     folders = [BUILTIN / "tasks", BUILTIN / "benchmarks"]
-    for folder in [*folders, BUILTIN] if task or base is not None else [BUILTIN, *folders]:
+    for folder in [*folders, BUILTIN] if task or base is not None or name != ref else [BUILTIN, *folders]:
         path = folder / f"{name}.yaml"
         if _is_there(path):
-            return path, f"builtin:{name}"
+            of_two = folder == BUILTIN and any(_is_there(one / path.name) for one in folders)
+            return path, f"{_SUITES}{name}" if of_two else f"builtin:{name}"
     known = builtin_suites() + builtin_tasks() + builtin_benchmarks()
     raise UsageError(
         f"no task or suite is named '{name}'{nearest(name, known) or ';'} `proctor list tasks` and `proctor list suites` list them; "
