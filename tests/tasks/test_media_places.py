@@ -157,7 +157,7 @@ MEGA_GOLD = {"1": "It is blue.\nAnswer: Blue", "2": json.dumps(BOX), "5": "Answe
 @pytest.fixture
 def mega(hub):  # noqa: F811
     files = {"core/test-00000-of-00001.parquet": parquet(MEGA_ROWS), "data.zip": zipped(MEGA_PICTURES)}
-    hub.sets[MEGA] = {load_spec("mega_bench").data.revision: files}
+    hub.sets[MEGA] = {load_spec("mega_bench").data.revision or "main": files}
     return hub
 
 
