@@ -88,7 +88,7 @@ def test_turns_by_a_function_beside_the_task_file(tmp_path):
 
 def test_an_interrupted_conversation_continues_where_it_was(tmp_path):
     (whole,) = proctor.run(talk(), Talker(), out=tmp_path / "whole")
-    with pytest.raises(RunStopped, match="interrupted"):
+    with pytest.raises(RunStopped, match="interrupted after 3 of 3 attempts, before all later turns"):
         proctor.run(talk(), Talker({"stop i1 turn 3"}), out=tmp_path / "parts")
     model = Talker()
     (run,) = proctor.run(talk(), model, out=tmp_path / "parts")

@@ -106,8 +106,8 @@ def run_model(
             write_manifest(folder, manifest)
             if isinstance(error, KeyboardInterrupt):
                 raise RunStopped(
-                    f"interrupted after {len(journal) - journal.failed} of {plan.total} attempts; "
-                    "all of them are kept: the same command continues"
+                    f"interrupted after {len(journal) - journal.failed} of {plan.total} attempts"
+                    f"{_still_open(plan, journal)}; all of them are kept: the same command continues"
                 ) from None
             raise
         finally:
@@ -169,6 +169,12 @@ def _begin(folder: Path, name: str, suite: Suite, fitted: Suite, model: Model, s
             rescored_from=rescored_from,
         )
     return manifest
+
+
+def _still_open(plan: Plan, journal: Journal) -> str:
+    """What a run that has every first answer was stopped in the middle of, in a clause."""
+    everything = len(journal) - journal.failed == plan.total and any(task.has_steps for task in plan.suite.tasks)
+    return ", before all later turns, second questions and judges had answered" if everything else ""
 
 
 def _described(store: Store, fingerprint: str) -> dict[str, Any]:
