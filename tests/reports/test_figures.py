@@ -16,6 +16,7 @@ import proctor
 from proctor.errors import MissingExtra, UsageError
 from proctor.reports.board_data import corrected_interval
 from proctor.reports.figures.kinds import Asked, make_picture
+from proctor.reports.figures.skills import _in_lines
 from proctor.reports.figures.style import labels
 from proctor.reports.heat_maps import heat_maps
 from proctor.reports.leaderboard import task_score
@@ -410,3 +411,9 @@ def test_a_notebook_shows_runs_tables_and_pictures(store):
     picture = proctor.plot(runs, "bars", "m1", by="domain")
     assert picture._repr_png_().startswith(b"\x89PNG")
     assert "</svg>" in picture._repr_svg_()
+
+
+def test_a_long_name_is_broken_where_its_words_are_joined():
+    assert _in_lines("word_problems") == "word_problems"
+    assert _in_lines("blimp/irregular_plurals") == "blimp/\nirregular_\nplurals"
+    assert _in_lines("a" * 20) == f"{'a' * 14}\n{'a' * 6}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import Literal
@@ -78,7 +79,7 @@ def radar_picture(board: Board, rows: Sequence[Row], width: float, by: By = "tas
     if len(names) < 3:
         raise UsageError(f"a radar needs three axes or more, and {board.title} has {len(names)} by {by}: proctor plot bars shows them")
     beside = width > 5
-    shown = [textwrap.fill(name, 12) for name in labels(names, 24)]
+    shown = [_in_lines(name) for name in labels(names, 24)]
     size = SIZE - (1 if len(names) <= 20 else 2.5)
     margin = max(cells(line) for name in shown for line in name.split("\n")) * size * 0.62 / 72 + 0.12
     key_width, key_height = (2.1, 0.0) if beside else (0.0, 0.19 * len(rows) + 0.1)
@@ -190,3 +191,14 @@ def _legend(made: Picture, rows: Sequence[Row], found: Sequence[dict[str, Skill]
     shown = labels([row.label for row in rows], legend_width(width, beside=beside) - 12 * any(lacking))
     texts = [f"{name} ({count} missing)" if count else name for name, count in zip(shown, lacking, strict=True)]
     legend(made, [key(COLORS[place], MARKERS[place], line) for place in range(len(rows))], texts, beside=beside)
+
+
+def _in_lines(name: str, width: int = 14) -> str:
+    """A name in lines of at most so many letters, broken after what joins its words where it can be."""
+    joined = re.split(r"(?<=[_/:. -])", name)
+    lines = [""]
+    for piece in joined:
+        if lines[-1] and len(lines[-1]) + len(piece) > width:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(textwrap.fill(line.strip(), width) for line in lines)
